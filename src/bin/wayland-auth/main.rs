@@ -1,0 +1,50 @@
+//! The tool `wayland-auth`: runs programs under a label, and looks at what a compositor sees.
+
+mod doctor;
+mod failure;
+mod mounts;
+mod output;
+mod run;
+mod session;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Label applications, and see who they are to a Wayland compositor.
+#[derive(Debug, Parser)]
+#[command(name = "wayland-auth", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Show(show::ShowArgs),
+    Doctor(doctor::DoctorArgs),
+    #[command(hide = true)]
+    Janitor(run::JanitorArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Show(args) => show::show(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
+        Command::Janitor(args) => run::keep_watch(&args),
+    };
+    result.unwrap_or_else(|failure| failure.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,284 @@
+//! Whether a process shares the compositor's user, mount and pid namespaces.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::evidence::{NamespaceEvidence, NamespaceRoute};
+use crate::sys::{self, Meaning, NamespaceId, NamespaceKind, Procfs, ReadLimit, SysError};
+
+/// The map of a user namespace in which every user is himself.
+const IDENTITY_MAP: [&str; 3] = ["0", "0", "4294967295"];
+
+/// The most that is read of a peer's `uid_map` and `status`; both are far shorter.
+const SMALL: ReadLimit = ReadLimit(64 * 1024);
+
+/// The most that is read of a peer's `mountinfo`. A peer with more mounts counts as unreadable.
+const MOUNTINFO: ReadLimit = ReadLimit(1024 * 1024);
+
+/// How a process' namespaces compare with the compositor's, or with those of its
+/// [host reference](super::ResolverBuilder::host_reference).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[allow(clippy::exhaustive_structs, reason = "these three are what a sandbox is made of")]
+pub struct Namespaces {
+    /// The user namespace.
+    pub user: Comparison,
+    /// The mount namespace.
+    pub mount: Comparison,
+    /// The pid namespace.
+    pub pid: Comparison,
+}
+
+/// Whether two processes share a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[allow(clippy::exhaustive_enums, reason = "what is not known has no comparison")]
+pub enum Comparison {
+    /// They do.
+    Same,
+    /// They do not.
+    Different,
+}
+
+impl Comparison {
+    fn of(same: bool) -> Self {
+        if same { Self::Same } else { Self::Different }
+    }
+}
+
+impl Namespaces {
+    /// Whether all three are shared.
+    #[must_use]
+    pub fn all_same(&self) -> bool {
+        [self.user, self.mount, self.pid] == [Comparison::Same; 3]
+    }
+}
+
+impl fmt::Display for Namespaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.all_same() {
+            return f.write_str("user, mount and pid as the compositor's");
+        }
+        let own = [("user", self.user), ("mount", self.mount), ("pid", self.pid)];
+        let own: Vec<_> = own.iter().filter(|(_, c)| *c == Comparison::Different).map(|(name, _)| *name).collect();
+        write!(f, "its own {}", own.join(", "))
+    }
+}
+
+/// Why the namespaces to compare with could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("the namespaces to compare with could not be read ({call})")]
+#[non_exhaustive]
+pub struct ReferenceError {
+    /// The call that failed.
+    pub call: &'static str,
+    /// The kernel's error.
+    pub source: std::io::Error,
+}
+
+impl From<SysError> for ReferenceError {
+    fn from(error: SysError) -> Self {
+        Self { call: error.call.name(), source: error.errno.into() }
+    }
+}
+
+/// The namespaces that make a process a part of the host.
+#[derive(Debug)]
+pub(super) struct Reference {
+    ids: [NamespaceId; 3],
+    /// Keeps our namespaces alive, so that their numbers cannot be given to others.
+    _held: Vec<OwnedFd>,
+    /// What the public files of `/proc/PID` are compared with; `None` where they can prove nothing.
+    public: Option<PublicReference>,
+}
+
+/// What a process shows to everybody if it is in our namespaces.
+#[derive(Debug)]
+struct PublicReference {
+    /// The mount ID of the root directory. No two mount namespaces have a mount ID in common.
+    root_mount: u64,
+}
+
+/// Why a comparison came to no result.
+#[derive(Debug)]
+pub(super) enum Unknown {
+    /// The process, or its first thread, is gone.
+    Gone,
+    /// Out of file descriptors or memory.
+    Resources,
+    /// Something could not be read.
+    Unreadable(String),
+}
+
+impl From<SysError> for Unknown {
+    fn from(e: SysError) -> Self {
+        match e.meaning() {
+            Meaning::Reaped | Meaning::Gone => Self::Gone,
+            Meaning::Resources => Self::Resources,
+            _ => Self::Unreadable(format!("{}: {}", e.call.name(), e.message())),
+        }
+    }
+}
+
+impl Reference {
+    /// Our own namespaces.
+    pub(super) fn ours(procfs: &Procfs) -> Result<Self, ReferenceError> {
+        let mut held = Vec::new();
+        let mut ids = Vec::new();
+        for kind in NamespaceKind::ALL {
+            let (fd, id) = procfs.own_namespace(kind.file())?;
+            held.push(fd);
+            ids.push(id);
+        }
+        let ids = [ids[0], ids[1], ids[2]];
+        Ok(Self { ids, _held: held, public: PublicReference::of("self", procfs) })
+    }
+
+    /// The namespaces of another process, which must stay alive.
+    pub(super) fn of(procfs: &Procfs, pidfd: BorrowedFd<'_>, pid: u32) -> Result<Self, ReferenceError> {
+        let mut held = Vec::new();
+        let mut ids = Vec::new();
+        for kind in NamespaceKind::ALL {
+            let fd = procfs.open_file(&format!("{pid}/{}", kind.file()))?;
+            ids.push(sys::namespace_fd_id(fd.as_fd())?);
+            held.push(fd);
+        }
+        let public = PublicReference::of(&pid.to_string(), procfs);
+        if !sys::alive(pidfd)? {
+            return Err(SysError::new(sys::Call::PidfdSignal, rustix::io::Errno::SRCH).into());
+        }
+        Ok(Self { ids: [ids[0], ids[1], ids[2]], _held: held, public })
+    }
+
+    /// Compares with the namespaces of a process.
+    ///
+    /// The answer holds only if the caller sees afterwards that the process was not reaped meanwhile.
+    pub(super) fn compare(
+        &self,
+        procfs: &Procfs,
+        pidfd: BorrowedFd<'_>,
+        pid: u32,
+        by_pidfd: bool,
+    ) -> Result<NamespaceEvidence, Unknown> {
+        if by_pidfd {
+            match self.compare_ids(|kind| sys::namespace(pidfd, kind)) {
+                Ok(compared) => return Ok(NamespaceEvidence { compared, route: NamespaceRoute::Pidfd }),
+                Err(e) if e.meaning() == Meaning::Denied => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let process = procfs.pin(pid)?;
+        if !by_pidfd {
+            match self.compare_ids(|kind| sys::pinned_namespace(process.as_fd(), kind.file())) {
+                Ok(compared) => return Ok(NamespaceEvidence { compared, route: NamespaceRoute::ProcNs }),
+                Err(e) if e.meaning() == Meaning::Denied => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let Some(public) = &self.public else {
+            return Err(Unknown::Unreadable(
+                "they may not be asked for, and from inside a user or pid namespace /proc proves nothing".to_owned(),
+            ));
+        };
+        let compared = public.compare(process.as_fd())?;
+        Ok(NamespaceEvidence { compared, route: NamespaceRoute::ProcPublic })
+    }
+
+    fn compare_ids(
+        &self,
+        id_of: impl Fn(NamespaceKind) -> Result<NamespaceId, SysError>,
+    ) -> Result<Namespaces, SysError> {
+        let same = |index: usize| id_of(NamespaceKind::ALL[index]).map(|id| Comparison::of(id == self.ids[index]));
+        Ok(Namespaces { user: same(0)?, mount: same(1)?, pid: same(2)? })
+    }
+}
+
+impl PublicReference {
+    /// What the process `name` (`self` or a pid) shows; `None` where that would not tell its
+    /// namespaces from those of others.
+    fn of(name: &str, procfs: &Procfs) -> Option<Self> {
+        let uid_map = procfs.read(&format!("{name}/uid_map"), SMALL).ok()?;
+        let status = procfs.read(&format!("{name}/status"), SMALL).ok()?;
+        // In any other user namespace a child could be given the very map that we have, and in any
+        // other pid namespace a process of ours has several pids.
+        if !is_identity_map(&uid_map) || pid_levels(&status) != Some(1) {
+            return None;
+        }
+        procfs.root_mount_of(name).ok().map(|root_mount| Self { root_mount })
+    }
+
+    fn compare(&self, process: BorrowedFd<'_>) -> Result<Namespaces, Unknown> {
+        let status = sys::read_pinned(process, "status", SMALL)?;
+        if is_dead(&status) {
+            return Err(Unknown::Gone);
+        }
+        let levels = pid_levels(&status).ok_or_else(|| Unknown::Unreadable("status has no NSpid".to_owned()))?;
+        let uid_map = sys::read_pinned(process, "uid_map", SMALL)?;
+        let mountinfo = sys::read_pinned(process, "mountinfo", MOUNTINFO)?;
+        if mountinfo.is_empty() || uid_map.is_empty() {
+            return Err(Unknown::Unreadable("/proc/PID shows no mounts or no user map".to_owned()));
+        }
+        Ok(Namespaces {
+            user: Comparison::of(is_identity_map(&uid_map)),
+            mount: Comparison::of(has_mount(&mountinfo, self.root_mount)),
+            pid: Comparison::of(levels == 1),
+        })
+    }
+}
+
+fn is_identity_map(uid_map: &[u8]) -> bool {
+    std::str::from_utf8(uid_map).is_ok_and(|text| text.split_ascii_whitespace().eq(IDENTITY_MAP))
+}
+
+/// The field of `/proc/PID/status` with this name. The process' own name, which comes first,
+/// cannot imitate one: the kernel escapes newlines in it.
+fn field<'a>(status: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut lines = status.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// In how many pid namespaces, from that of `/proc` down, the process has a pid.
+fn pid_levels(status: &[u8]) -> Option<usize> {
+    field(status, "NSpid").map(|pids| pids.split_ascii_whitespace().count()).filter(|&n| n > 0)
+}
+
+/// Whether the first thread is dead; others may live on.
+fn is_dead(status: &[u8]) -> bool {
+    field(status, "State").is_some_and(|state| state.starts_with('Z') || state.starts_with('X'))
+}
+
+fn has_mount(mountinfo: &[u8], id: u64) -> bool {
+    let id = id.to_string();
+    mountinfo.split(|&b| b == b'\n').any(|line| line.split(|&b| b == b' ').next() == Some(id.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_identity_map_is_the_identity() {
+        assert!(is_identity_map(b"         0          0 4294967295\n"));
+        for other in ["", "0 0 4294967294", "0 1000 1\n", "0 0 1000\n1000 1000 4294966295\n", "0 0 4294967295\n1 1 1\n"]
+        {
+            assert!(!is_identity_map(other.as_bytes()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn status_is_read_by_its_fields() {
+        let status = b"Name:\tx\\nNSpid:\\t1\nState:\tS (sleeping)\nNSpid:\t44\t3\n";
+        assert_eq!(pid_levels(status), Some(2));
+        assert!(!is_dead(status));
+        assert!(is_dead(b"State:\tZ (zombie)\n"));
+        assert_eq!(pid_levels(b"Name:\tx\n"), None);
+        assert_eq!(pid_levels(b"NSpid:\t\n"), None);
+    }
+
+    #[test]
+    fn a_mount_is_known_by_its_whole_id() {
+        let mountinfo = b"129 1 0:5 / / rw - ext4 x rw\n30 29 0:6 / /29 rw - tmpfs x rw\n";
+        assert!(has_mount(mountinfo, 129) && has_mount(mountinfo, 30));
+        assert!(!has_mount(mountinfo, 29) && !has_mount(mountinfo, 12));
+    }
+}

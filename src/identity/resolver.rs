@@ -1,0 +1,211 @@
+//! The look-up: from a connected socket to an identity.
+
+mod attempt;
+mod own;
+mod reserve;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::evidence::{Evidence, Tier};
+use super::label::XattrNames;
+use super::namespaces::{Reference, ReferenceError};
+use super::{Identified, Identity, Reason};
+use crate::cgroup::{CgroupMountError, Cgroups};
+use crate::kernel::Support;
+use crate::peer::{Credentials, Peer, PeerPidfdError};
+use crate::sys::{self, Procfs};
+use own::Own;
+use reserve::Reserve;
+
+/// Whose word counts beside root's and the compositor's own user's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trust {
+    /// Users whose processes are treated like the compositor's user's own.
+    pub uids: Vec<u32>,
+}
+
+impl Trust {
+    /// Trusts these users.
+    #[must_use]
+    pub fn uids(uids: impl Into<Vec<u32>>) -> Self {
+        Self { uids: uids.into() }
+    }
+}
+
+/// Looks peers up.
+///
+/// One for a whole program: it holds what does not change (the root of cgroup2, `/proc`, the
+/// namespaces to compare with, a few spare file descriptors), and can be used from several threads.
+#[derive(Debug)]
+pub struct Resolver {
+    names: XattrNames,
+    /// The names once more, as the calls want them, in the order of [`XattrNames::get`].
+    c_names: Vec<std::ffi::CString>,
+    support: Support,
+    tier: Tier,
+    details: bool,
+    uid: u32,
+    parts: Option<Parts>,
+    reserve: Reserve,
+}
+
+/// What is there on a machine that can identify anybody.
+#[derive(Debug)]
+struct Parts {
+    procfs: Procfs,
+    cgroups: Cgroups,
+    reference: Reference,
+    own: Own,
+}
+
+/// Makes a [`Resolver`].
+#[derive(Debug, Default)]
+#[must_use]
+pub struct ResolverBuilder {
+    names: XattrNames,
+    host_reference: Option<OwnedFd>,
+    details: bool,
+    without_pidfd_info: bool,
+}
+
+impl ResolverBuilder {
+    /// Reads labels under other names than the usual ones, or further ones.
+    pub fn xattr_names(mut self, names: XattrNames) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Takes the namespaces of this process, not the compositor's own, for those of the host.
+    ///
+    /// For a compositor that is itself confined more narrowly than the session it serves. The
+    /// process must be one that the compositor may ptrace.
+    pub fn host_reference(mut self, pidfd: OwnedFd) -> Self {
+        self.host_reference = Some(pidfd);
+        self
+    }
+
+    /// Reads each peer's supplementary groups and security label too: two more calls.
+    pub fn credential_details(mut self, yes: bool) -> Self {
+        self.details = yes;
+        self
+    }
+
+    /// Looks up as on a kernel without `PIDFD_GET_INFO` (before Linux 6.13). For tests.
+    pub fn without_pidfd_info(mut self) -> Self {
+        self.without_pidfd_info = true;
+        self
+    }
+
+    /// Asks the kernel what it can do, and makes the resolver.
+    ///
+    /// A machine on which nobody can be identified is no error: every peer is then
+    /// [`Identity::Unidentified`], and [`Resolver::support`] says why.
+    ///
+    /// # Errors
+    ///
+    /// [`ReferenceError`] if the namespaces to compare with cannot be read.
+    pub fn build(self) -> Result<Resolver, ReferenceError> {
+        let procfs = Procfs::open().ok();
+        let cgroups = procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open);
+        let mut support = Support::probe_with(procfs.as_ref(), &cgroups);
+        if self.without_pidfd_info {
+            support.pidfd_info = false;
+        }
+        let tier = if support.pidfd_info { Tier::CgroupId } else { Tier::ProcPath };
+        let parts = match (procfs, cgroups) {
+            (Some(procfs), Ok(cgroups)) => {
+                let reference = match &self.host_reference {
+                    Some(pidfd) => {
+                        let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier)?;
+                        Reference::of(&procfs, pidfd.as_fd(), pid)?
+                    }
+                    None => Reference::ours(&procfs)?,
+                };
+                Some(Parts { procfs, cgroups, reference, own: Own::default() })
+            }
+            _ => None,
+        };
+        let c_names = (0..self.names.len()).filter_map(|i| std::ffi::CString::new(self.names.get(i)?).ok()).collect();
+        Ok(Resolver {
+            names: self.names,
+            c_names,
+            support,
+            tier,
+            details: self.details,
+            uid: rustix::process::geteuid().as_raw(),
+            parts,
+            reserve: Reserve::new(),
+        })
+    }
+}
+
+impl Resolver {
+    /// Starts making one.
+    pub fn builder() -> ResolverBuilder {
+        ResolverBuilder::default()
+    }
+
+    /// What this machine can prove.
+    #[must_use]
+    pub fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// Finds out who connected `socket`.
+    ///
+    /// Bounded, and blocks on nothing that a peer controls. Never fails: what could not be found
+    /// out is [`Identity::Unidentified`]. If file descriptors run out, spare ones are used; if that does
+    /// not help the reason is [`Reason::Resources`], and the caller should close this one connection.
+    #[must_use]
+    pub fn identify(&self, socket: impl AsFd, trust: &Trust) -> Identified {
+        let socket = socket.as_fd();
+        let identified = self.identify_once(socket, trust);
+        if !is_short_of_resources(&identified.identity) {
+            return identified;
+        }
+        self.reserve.lend(|| self.identify_once(socket, trust))
+    }
+
+    /// Finds out who the process with this pid is, as if it had just connected.
+    ///
+    /// For looking at processes by hand: a pid may be used again at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerPidfdError::Reaped`] if there is no such process; the others as they say.
+    pub fn identify_process(&self, pid: u32, trust: &Trust) -> Result<Identified, PeerPidfdError> {
+        let peer = Peer::of_pid(pid)?;
+        let mut evidence = Evidence::default();
+        let uid = self.parts.as_ref().and_then(|parts| attempt::uid_of(&parts.procfs, pid));
+        evidence.credentials.uid = uid;
+        evidence.credentials.pid = Some(pid);
+        let identity = self.look_up(peer.pidfd(), &mut evidence, trust, true);
+        Ok(Identified { identity, evidence })
+    }
+
+    fn identify_once(&self, socket: BorrowedFd<'_>, trust: &Trust) -> Identified {
+        let mut credentials = Credentials::of(socket);
+        if self.details {
+            credentials = credentials.with_details(socket);
+        }
+        let mut evidence = Evidence { credentials, ..Evidence::default() };
+        let identity = match Peer::of(socket) {
+            Ok(peer) => self.look_up(peer.pidfd(), &mut evidence, trust, false),
+            Err(e) => Identity::unidentified(match e {
+                PeerPidfdError::Unsupported => Reason::KernelUnsupported,
+                PeerPidfdError::Unavailable => Reason::NotConnected,
+                PeerPidfdError::Reaped => Reason::PeerGone,
+                PeerPidfdError::Resources { .. } => Reason::Resources,
+                PeerPidfdError::Fault { source } => {
+                    Reason::Fault { call: sys::Call::PeerPidfd.name(), message: source.to_string() }
+                }
+            }),
+        };
+        Identified { identity, evidence }
+    }
+}
+
+fn is_short_of_resources(identity: &Identity) -> bool {
+    matches!(identity, Identity::Unidentified(u) if u.reason == Reason::Resources)
+}

@@ -1,0 +1,456 @@
+//! One look-up: attempts until the process held still, then the conclusion.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::{Parts, Resolver, Trust};
+use crate::cgroup::{self, Cgroup, CgroupError, CgroupId, MAX_ATTEMPTS, Miss, Walk};
+use crate::identity::evidence::{CgroupEvidence, Evidence, LabelEvidence, NamespaceEvidence, Tier};
+use crate::identity::ids::MAX_LEN;
+use crate::identity::label::{Label, Malformed, RawLabel, RawValue, Statement};
+use crate::identity::namespaces::Unknown;
+use crate::identity::{AppIdentity, HostIdentity, Identity, NestedLabel, Provenance, Reason, UnitName};
+use crate::sys::{self, Meaning, Ownership, Procfs, ReadLimit, SysError, XattrRead};
+
+/// The most that the names of a directory's xattrs take up before they are asked for one by one.
+const NAMES_LEN: usize = 4096;
+
+/// What one attempt found.
+struct Found {
+    cgroup: Cgroup,
+    /// The directories that say anything, innermost first.
+    labels: Vec<Labelled>,
+    namespaces: Result<NamespaceEvidence, Unknown>,
+}
+
+/// A directory that says something.
+struct Labelled {
+    dir: OwnedFd,
+    path: Option<Vec<u8>>,
+    raw: RawLabel,
+    owner: u32,
+    /// Whether only root can write here and in everything above.
+    closed: bool,
+    /// Whether the compositor is in here too.
+    shared: bool,
+}
+
+/// Why an attempt did not come to an end.
+enum Stop {
+    /// Worth another attempt; this is the reason if none is left.
+    Again(Reason),
+    /// Final.
+    Final(Reason),
+}
+
+impl From<Miss> for Stop {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Moved => Self::Again(Reason::Moved),
+            Miss::Gone => Self::Again(Reason::Cgroup(CgroupError::Removed)),
+            Miss::Outside => Self::Final(Reason::OutsideCgroupNamespace),
+            Miss::Cgroup(e) => Self::Final(Reason::Cgroup(e)),
+            Miss::Sys(e) => Self::Final(reason_of(e)),
+        }
+    }
+}
+
+impl From<SysError> for Stop {
+    fn from(e: SysError) -> Self {
+        Miss::from(e).into()
+    }
+}
+
+fn reason_of(e: SysError) -> Reason {
+    match e.meaning() {
+        Meaning::Reaped => Reason::PeerGone,
+        Meaning::Foreign => Reason::ForeignPidNamespace,
+        Meaning::Resources => Reason::Resources,
+        Meaning::Denied => Reason::Cgroup(CgroupError::Denied(e.call.name())),
+        Meaning::Gone => Reason::Cgroup(CgroupError::Removed),
+        Meaning::Unsupported | Meaning::Unavailable | Meaning::Fault => {
+            Reason::Fault { call: e.call.name(), message: e.message() }
+        }
+    }
+}
+
+impl Resolver {
+    /// Looks the process of `pidfd` up; `by_hand` if nobody connected.
+    pub(super) fn look_up(
+        &self,
+        pidfd: BorrowedFd<'_>,
+        evidence: &mut Evidence,
+        trust: &Trust,
+        by_hand: bool,
+    ) -> Identity {
+        let Some(parts) = &self.parts else {
+            return Identity::unidentified(Reason::KernelUnsupported);
+        };
+        let mut last = Reason::Moved;
+        for attempt in 0..MAX_ATTEMPTS {
+            evidence.retries = attempt;
+            let result = match self.tier {
+                Tier::CgroupId => self.attempt_by_id(parts, pidfd, evidence, by_hand),
+                Tier::ProcPath => self.attempt_by_path(parts, pidfd, evidence, by_hand),
+            };
+            match result {
+                Ok(found) => {
+                    evidence.tier = Some(self.tier);
+                    return self.conclude(found, evidence, trust);
+                }
+                Err(Stop::Again(reason)) => last = reason,
+                Err(Stop::Final(reason)) => return Identity::unidentified(reason),
+            }
+        }
+        Identity::unidentified(last)
+    }
+
+    /// Linux 6.13 and later: the kernel gives the ID of the cgroup before and after.
+    fn attempt_by_id(
+        &self,
+        parts: &Parts,
+        pidfd: BorrowedFd<'_>,
+        evidence: &Evidence,
+        by_hand: bool,
+    ) -> Result<Found, Stop> {
+        let (pid, id) = pid_and_cgroup(pidfd)?;
+        refuse_ourselves(pid, by_hand)?;
+        let cgroup = parts.cgroups.open_verified(&parts.procfs, pid, id)?;
+        let found = self.read(parts, pidfd, pid, cgroup, evidence)?;
+        let (_, after) = pid_and_cgroup(pidfd)?;
+        if after == id { Ok(found) } else { Err(Stop::Again(Reason::Moved)) }
+    }
+
+    /// Linux 6.5 to 6.12: the path in `/proc` is the same before and after, names the same directory before and after,
+    /// and the pidfd was not reaped, so that the pid was this process' all the time.
+    ///
+    /// This is enough because cgroups are not renamed: a path that a live process is in names one
+    /// directory for as long as it stays.
+    fn attempt_by_path(
+        &self,
+        parts: &Parts,
+        pidfd: BorrowedFd<'_>,
+        evidence: &Evidence,
+        by_hand: bool,
+    ) -> Result<Found, Stop> {
+        let pid = pid_in_fdinfo(&parts.procfs, pidfd)?;
+        refuse_ourselves(pid, by_hand)?;
+        let file = cgroup::open_proc_cgroup(&parts.procfs, pid)?;
+        let path = cgroup::read_path(&file)?;
+        // No ID is there to tell a removed cgroup, or one whose path was cut, from another that has the
+        // name that is shown.
+        if path.ends_with(b" (deleted)") || path.len() >= cgroup::PATH_CUT {
+            return Err(Stop::Again(Reason::Cgroup(CgroupError::NoPath)));
+        }
+        let cgroup = parts.cgroups.open_path(path.clone())?;
+        let id = cgroup.id;
+        let still_there = || -> Result<(), Stop> {
+            let path_after = cgroup::read_path(&file)?;
+            let same = path_after == path && parts.cgroups.open_path(path_after)?.id == id;
+            if same { Ok(()) } else { Err(Stop::Again(Reason::Moved)) }
+        };
+        still_there()?;
+        let found = self.read(parts, pidfd, pid, cgroup, evidence)?;
+        still_there()?;
+        if sys::alive(pidfd)? { Ok(found) } else { Err(Stop::Final(Reason::PeerGone)) }
+    }
+
+    /// What lies between the two looks: the labels on the way up, and the namespaces.
+    fn read(
+        &self,
+        parts: &Parts,
+        pidfd: BorrowedFd<'_>,
+        pid: u32,
+        cgroup: Cgroup,
+        evidence: &Evidence,
+    ) -> Result<Found, Stop> {
+        let mut labels: Vec<Labelled> = Vec::new();
+        let peer_is_root = evidence.credentials.uid == Some(0);
+        let may_be_closed = self.support.initial_user_namespace && evidence.credentials.uid.is_some() && !peer_is_root;
+        {
+            let mut walk = parts.cgroups.walk(&cgroup);
+            while let Some(labelled) = self.next_label(&mut walk, &mut labels, may_be_closed)? {
+                labels.push(labelled);
+            }
+        }
+        if !labels.is_empty() {
+            if may_be_closed && !is_closed(parts.cgroups.root())?.1 {
+                labels.iter_mut().for_each(|l| l.closed = false);
+            }
+            self.mark_shared(parts, &mut labels)?;
+        }
+        let namespaces = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
+        if matches!(namespaces, Err(Unknown::Gone)) {
+            return Err(Stop::Final(Reason::PeerGone));
+        }
+        for label in &labels {
+            if self.read_label(label.dir.as_fd())?.as_ref() != Some(&label.raw) {
+                let path = shown(label.path.as_deref());
+                return Err(Stop::Again(Reason::MalformedLabel(path, Malformed::Changing)));
+            }
+        }
+        Ok(Found { cgroup, labels, namespaces })
+    }
+
+    /// Goes up to the next directory that says anything, and sees on the way who else can write.
+    fn next_label(
+        &self,
+        walk: &mut Walk<'_>,
+        below: &mut [Labelled],
+        may_be_closed: bool,
+    ) -> Result<Option<Labelled>, Stop> {
+        loop {
+            let Some(dir) = walk.step()? else { return Ok(None) };
+            let raw = self.read_label(dir)?;
+            if raw.is_none() && (below.is_empty() || !may_be_closed) {
+                continue;
+            }
+            let (ownership, closed) = if may_be_closed { is_closed(dir)? } else { (sys::ownership(dir)?, false) };
+            if !closed {
+                below.iter_mut().for_each(|l| l.closed = false);
+            }
+            if let Some(raw) = raw {
+                let dir = rustix::io::fcntl_dupfd_cloexec(dir, 0).map_err(|e| SysError::new(sys::Call::Open, e))?;
+                let path = walk.path().map(<[u8]>::to_vec);
+                return Ok(Some(Labelled { dir, path, raw, owner: ownership.uid, closed, shared: false }));
+            }
+        }
+    }
+
+    /// Finds out which of the directories hold the compositor too.
+    fn mark_shared(&self, parts: &Parts, labels: &mut [Labelled]) -> Result<(), Stop> {
+        // If our own place cannot be told, nothing counts as shared: that only takes rights away.
+        let Ok(own) = parts.own.ids(&parts.cgroups, &parts.procfs) else { return Ok(()) };
+        for label in labels {
+            label.shared = own.contains(&CgroupId(sys::handle_id(label.dir.as_fd())?));
+        }
+        Ok(())
+    }
+
+    /// Reads what a directory says under our names; `None` if it has none of them.
+    ///
+    /// One call tells that there are none, as in almost every directory.
+    fn read_label(&self, dir: BorrowedFd<'_>) -> Result<Option<RawLabel>, SysError> {
+        let mut buffer = [0; NAMES_LEN];
+        let listed = match sys::list_xattrs(dir, &mut buffer)? {
+            XattrRead::Len(0) | XattrRead::Absent => return Ok(None),
+            XattrRead::Len(len) => Some(&buffer[..len]),
+            // Too many names to list: ask for each of ours.
+            XattrRead::TooLong => None,
+        };
+        let is_listed = |name: &CStr| match listed {
+            Some(names) => names.split(|&b| b == 0).any(|n| n == name.to_bytes()),
+            None => true,
+        };
+        let mut raw = RawLabel::default();
+        for name in &self.c_names {
+            raw.values.push(if is_listed(name) { read_value(dir, name)? } else { RawValue::Absent });
+        }
+        Ok((!raw.is_empty()).then_some(raw))
+    }
+
+    /// Decides, from evidence that hangs together.
+    fn conclude(&self, found: Found, evidence: &mut Evidence, trust: &Trust) -> Identity {
+        let unit = found.cgroup.path.as_deref().and_then(UnitName::of_path);
+        evidence.cgroup = Some(CgroupEvidence {
+            id: found.cgroup.id,
+            path: found.cgroup.path.as_deref().map(|path| shown(Some(path))),
+        });
+        evidence.labels = found.labels.iter().rev().map(|l| self.show(l)).collect();
+        evidence.namespaces = found.namespaces.as_ref().ok().cloned();
+
+        let mut claim = None;
+        let mut sandboxes: Vec<(Label, Provenance)> = Vec::new();
+        for labelled in found.labels.iter().rev().filter(|l| !l.shared) {
+            let statement = match labelled.raw.parse(&self.names) {
+                Ok(statement) => statement,
+                Err(why) => {
+                    return Identity::unidentified(Reason::MalformedLabel(shown(labelled.path.as_deref()), why));
+                }
+            };
+            if !self.may_label(labelled.owner, evidence.credentials.uid, trust) {
+                let path = shown(labelled.path.as_deref());
+                return Identity::unidentified(Reason::ForeignLabelOwner { path, owner: labelled.owner });
+            }
+            match statement {
+                Statement::Nothing => {}
+                Statement::Claim(app_id) => claim = claim.or(Some(app_id)),
+                Statement::Sandbox(label) => sandboxes.push((label, labelled.provenance())),
+            }
+        }
+
+        let uid = evidence.credentials.uid;
+        let one_of_us = uid.is_some_and(|uid| uid == self.uid || trust.uids.contains(&uid));
+        let outermost_is_roots = sandboxes.first().is_some_and(|(_, p)| *p == Provenance::System);
+        if !one_of_us && !outermost_is_roots {
+            return Identity::unidentified(Reason::ForeignUid(uid));
+        }
+        let namespaces = found.namespaces.as_ref().ok().map(|e| e.compared);
+        let mut sandboxes = sandboxes.into_iter();
+        if let Some((outer, provenance)) = sandboxes.next() {
+            return Identity::App(AppIdentity {
+                engine: Some(outer.engine),
+                app_id: outer.app_id,
+                instance_id: outer.instance_id,
+                extra: outer.extra,
+                provenance,
+                namespaces,
+                unit,
+                nested: sandboxes.map(nested).collect(),
+            });
+        }
+        match found.namespaces {
+            Ok(e) if e.compared.all_same() => Identity::Host(HostIdentity { claim, unit }),
+            Ok(e) => Identity::App(AppIdentity {
+                engine: None,
+                app_id: None,
+                instance_id: None,
+                extra: Vec::new(),
+                provenance: Provenance::User,
+                namespaces: Some(e.compared),
+                unit,
+                nested: Vec::new(),
+            }),
+            Err(Unknown::Gone) => Identity::unidentified(Reason::PeerGone),
+            Err(Unknown::Resources) => Identity::unidentified(Reason::Resources),
+            Err(Unknown::Unreadable(why)) => Identity::unidentified(Reason::NamespacesUnknown(why)),
+        }
+    }
+
+    /// Whether the owner of a directory has a say over this peer.
+    fn may_label(&self, owner: u32, peer: Option<u32>, trust: &Trust) -> bool {
+        owner == 0 || owner == self.uid || peer == Some(owner) || trust.uids.contains(&owner)
+    }
+
+    fn show(&self, labelled: &Labelled) -> LabelEvidence {
+        let values = labelled.raw.values.iter().enumerate();
+        let xattrs = values.filter_map(|(index, value)| {
+            let value = match value {
+                RawValue::Absent => return None,
+                RawValue::Bytes(bytes) => escaped(bytes),
+                RawValue::TooLong => format!("(more than {MAX_LEN} bytes)"),
+            };
+            Some((self.names.get(index)?.to_owned(), value))
+        });
+        LabelEvidence {
+            path: labelled.path.as_deref().map(|path| shown(Some(path))),
+            owner: labelled.owner,
+            provenance: labelled.provenance(),
+            xattrs: xattrs.collect(),
+            shared: labelled.shared,
+        }
+    }
+}
+
+impl Labelled {
+    fn provenance(&self) -> Provenance {
+        if self.closed { Provenance::System } else { Provenance::User }
+    }
+}
+
+fn nested((label, provenance): (Label, Provenance)) -> NestedLabel {
+    let Label { engine, app_id, instance_id, extra } = label;
+    NestedLabel { engine, app_id, instance_id, extra, provenance }
+}
+
+/// The pid and the cgroup of a process that was not reaped.
+fn pid_and_cgroup(pidfd: BorrowedFd<'_>) -> Result<(u32, CgroupId), Stop> {
+    let info = sys::pidfd_info(pidfd)?;
+    match (info.pid, info.cgroup) {
+        (Some(pid), Some(id)) => Ok((pid, CgroupId(id))),
+        // A cgroup that comes without a pid is that of a dead process, at its exit: nobody's any more.
+        (None, _) => Err(Stop::Final(Reason::PeerGone)),
+        // While a process is being reaped, kernels before 7.3 may forget to tell.
+        (Some(_), None) => Err(Stop::Again(Reason::PeerGone)),
+    }
+}
+
+/// A socket pair that this process made names this process as the peer, whoever holds the other end.
+///
+/// The pid decides: it is that of a live process, in our own pid namespace, so it is ours exactly
+/// if the process is. (Inodes of pidfds would do too, from Linux 6.9 on.)
+fn refuse_ourselves(pid: u32, by_hand: bool) -> Result<(), Stop> {
+    if pid == std::process::id() && !by_hand { Err(Stop::Final(Reason::OwnSocket)) } else { Ok(()) }
+}
+
+/// The pid of a process as `/proc` tells it for its pidfd.
+fn pid_in_fdinfo(procfs: &Procfs, pidfd: BorrowedFd<'_>) -> Result<u32, Stop> {
+    use std::os::fd::AsRawFd;
+    let text = procfs.read(&format!("self/fdinfo/{}", pidfd.as_raw_fd()), ReadLimit(64 * 1024))?;
+    let mut lines = text.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let pid = lines.find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse::<i64>().ok());
+    match pid {
+        Some(-1) => Err(Stop::Final(Reason::PeerGone)),
+        Some(pid) => {
+            let pid = u32::try_from(pid).ok().filter(|&pid| pid != 0);
+            pid.ok_or(Stop::Final(Reason::ForeignPidNamespace))
+        }
+        None => Err(Stop::Final(Reason::KernelUnsupported)),
+    }
+}
+
+/// The pid of a live process.
+pub(super) fn pid_of(procfs: &Procfs, pidfd: BorrowedFd<'_>, tier: Tier) -> Result<u32, SysError> {
+    let gone = SysError::new(sys::Call::PidfdInfo, rustix::io::Errno::SRCH);
+    match tier {
+        Tier::CgroupId => sys::pidfd_info(pidfd)?.pid.ok_or(gone),
+        Tier::ProcPath => pid_in_fdinfo(procfs, pidfd).map_err(|_| gone),
+    }
+}
+
+/// The effective uid of the process that has this pid now.
+pub(super) fn uid_of(procfs: &Procfs, pid: u32) -> Option<u32> {
+    let status = procfs.read(&format!("{pid}/status"), ReadLimit(64 * 1024)).ok()?;
+    let mut lines = status.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    lines.find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Who owns a directory, and whether root alone can label it and move processes into it.
+fn is_closed(dir: BorrowedFd<'_>) -> Result<(Ownership, bool), SysError> {
+    let ownership = sys::ownership(dir)?;
+    let closed =
+        ownership.is_closed_to_all_but_root() && sys::ownership_at(dir, c"cgroup.procs")?.is_closed_to_all_but_root();
+    Ok((ownership, closed))
+}
+
+/// Reads one value. One byte more than the longest valid value tells what is too long.
+fn read_value(dir: BorrowedFd<'_>, name: &CStr) -> Result<RawValue, SysError> {
+    let mut buffer = [0; MAX_LEN + 1];
+    Ok(match sys::get_xattr(dir, name, &mut buffer)? {
+        XattrRead::Len(len) => RawValue::Bytes(buffer[..len].to_vec()),
+        XattrRead::Absent => RawValue::Absent,
+        XattrRead::TooLong => RawValue::TooLong,
+    })
+}
+
+/// A path as it can be shown.
+fn shown(path: Option<&[u8]>) -> String {
+    path.map_or_else(|| "(path not known)".to_owned(), escaped)
+}
+
+/// Bytes from outside as they can be shown: one line, no control characters, nothing that turns the text round.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_ascii_graphic() || c == ' ' { text.push(c) } else { text.extend(c.escape_unicode()) }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_stays_on_its_line() {
+        assert_eq!(escaped(b"/app.slice/a b"), "/app.slice/a b");
+        assert_eq!(escaped(b"a\n\x1b[1m"), "a\\u{a}\\u{1b}[1m");
+        assert_eq!(escaped("\u{202e}x".as_bytes()), "\\u{202e}x");
+        assert_eq!(escaped(b"\xff\0"), "\\xff\\u{0}");
+    }
+}

@@ -1,0 +1,194 @@
+//! What this kernel and these mounts can prove. Asked once, printable.
+
+use std::fmt;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use crate::cgroup::{CgroupMountError, Cgroups};
+use crate::sys::{self, Meaning, NamespaceKind, Procfs};
+
+/// The inode of the initial user namespace (`PROC_USER_INIT_INO`), fixed since Linux 3.8.
+const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// What can be proven here.
+///
+/// Probed once, on a socket pair and a process of our own: what one peer makes fail says nothing
+/// about the machine, and the other way round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub struct Support {
+    /// The kernel's release, for the reader; nothing is decided by it.
+    pub release: String,
+    /// `SO_PEERPIDFD` (Linux 6.5): without it nobody is identified.
+    pub peer_pidfd: bool,
+    /// pidfds have inodes of their own (Linux 6.9).
+    pub pidfs: bool,
+    /// `PIDFD_GET_INFO` with the cgroup's ID (Linux 6.13). Without it the path in `/proc` is
+    /// bracketed instead: just as sure, slower.
+    pub pidfd_info: bool,
+    /// `PIDFD_GET_*_NAMESPACE` (Linux 6.11). Without it `/proc/PID/ns` is read through a pinned directory.
+    pub pidfd_namespaces: bool,
+    /// Where cgroup2 is, or why it cannot be used.
+    pub cgroup2: Result<String, String>,
+    /// `/proc` is there and readable.
+    pub procfs: bool,
+    /// A cgroup can be opened by its ID alone (`CAP_DAC_READ_SEARCH`): not needed, a help.
+    pub open_by_handle: bool,
+    /// We are in the initial user namespace: without that no label counts as root's.
+    pub initial_user_namespace: bool,
+}
+
+/// One line of [`Support`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// What its answer means.
+    pub state: State,
+    /// What was found.
+    pub finding: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// What the answer to a [`Check`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// Something is missing that identification can do without.
+    Limited,
+    /// Without this nobody is identified.
+    Failed,
+}
+
+impl Support {
+    /// Asks the kernel.
+    #[must_use]
+    pub fn probe() -> Self {
+        let procfs = Procfs::open().ok();
+        let cgroups = procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open);
+        Self::probe_with(procfs.as_ref(), &cgroups)
+    }
+
+    pub(crate) fn probe_with(procfs: Option<&Procfs>, cgroups: &Result<Cgroups, CgroupMountError>) -> Self {
+        let own = UnixStream::pair().ok().and_then(|(a, _b)| sys::peer_pidfd(a.as_fd()).ok());
+        let own = own.as_ref().map(AsFd::as_fd);
+        let supported = |result: Result<(), sys::SysError>| match result {
+            Ok(()) => true,
+            Err(e) => e.meaning() != Meaning::Unsupported,
+        };
+        let cgroups = cgroups.as_ref();
+        Self {
+            release: rustix::system::uname().release().to_string_lossy().into_owned(),
+            peer_pidfd: own.is_some(),
+            pidfs: own.is_some_and(|fd| sys::file_system_type(fd) == Ok(sys::PIDFS_MAGIC)),
+            pidfd_info: own.is_some_and(|fd| sys::pidfd_info(fd).is_ok_and(|info| info.cgroup.is_some())),
+            pidfd_namespaces: own.is_some_and(|fd| supported(sys::namespace(fd, NamespaceKind::User).map(drop))),
+            cgroup2: match cgroups {
+                Ok(cgroups) => Ok(cgroups.mount_point().display().to_string().escape_debug().to_string()),
+                Err(e) => Err(e.to_string()),
+            },
+            procfs: procfs.is_some(),
+            open_by_handle: cgroups.is_ok_and(Cgroups::can_open_by_id),
+            initial_user_namespace: procfs
+                .and_then(|p| p.own_namespace(NamespaceKind::User.file()).ok())
+                .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
+        }
+    }
+
+    /// Whether anybody can be identified here at all.
+    ///
+    /// If not, that is the machine's failure and no client's; a policy's `[machine]` section says
+    /// what then becomes of the clients.
+    #[must_use]
+    pub fn can_identify(&self) -> bool {
+        self.peer_pidfd && self.procfs && self.cgroup2.is_ok()
+    }
+
+    /// What was found, line by line, each with what to do about it.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Check> {
+        let newer = |what: &str| Some(format!("run Linux {what} or newer"));
+        let check = |name, state, finding: String, remedy| Check { name, state, finding, remedy };
+        let limited = |ok| if ok { State::Ok } else { State::Limited };
+        let needed = |ok| if ok { State::Ok } else { State::Failed };
+        let yes = |ok, yes: &str, no: &str| if ok { yes.to_owned() } else { no.to_owned() };
+        vec![
+            check(
+                "peer pidfd",
+                needed(self.peer_pidfd),
+                yes(self.peer_pidfd, "SO_PEERPIDFD names the process that connected", "the kernel has no SO_PEERPIDFD"),
+                newer("6.5").filter(|_| !self.peer_pidfd),
+            ),
+            check(
+                "cgroup by pidfd",
+                limited(self.pidfd_info),
+                yes(
+                    self.pidfd_info,
+                    "PIDFD_GET_INFO names the cgroup",
+                    "no PIDFD_GET_INFO: the path in /proc is bracketed instead, just as sure and slower",
+                ),
+                newer("6.13").filter(|_| !self.pidfd_info),
+            ),
+            check(
+                "cgroup2",
+                needed(self.cgroup2.is_ok()),
+                self.cgroup2.as_ref().map_or_else(Clone::clone, |at| format!("mounted at {at}")),
+                self.cgroup2.is_err().then(|| {
+                    "mount it: `mount -t cgroup2 cgroup2 /sys/fs/cgroup`, or boot with `systemd.unified_cgroup_hierarchy=1`"
+                        .to_owned()
+                }),
+            ),
+            check(
+                "procfs",
+                needed(self.procfs),
+                yes(self.procfs, "/proc is readable", "/proc is not there"),
+                (!self.procfs).then(|| "mount it: `mount -t proc proc /proc`".to_owned()),
+            ),
+            check(
+                "namespaces",
+                limited(self.pidfd_namespaces),
+                yes(
+                    self.pidfd_namespaces,
+                    "pidfds tell their process' namespaces",
+                    "pidfds do not tell namespaces: /proc/PID/ns is read instead",
+                ),
+                newer("6.11").filter(|_| !self.pidfd_namespaces),
+            ),
+            check(
+                "root's labels",
+                limited(self.initial_user_namespace),
+                yes(
+                    self.initial_user_namespace,
+                    "in the initial user namespace: labels that only root can write are told apart",
+                    "in a user namespace: no label can count as root's",
+                ),
+                (!self.initial_user_namespace).then(|| "run the compositor outside containers".to_owned()),
+            ),
+        ]
+    }
+}
+
+impl fmt::Display for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Linux {}", self.release.escape_debug())?;
+        for check in self.checks() {
+            let mark = match check.state {
+                State::Ok => "ok",
+                State::Limited => "limited",
+                State::Failed => "FAILED",
+            };
+            writeln!(f, "{mark:>8}  {}: {}", check.name, check.finding)?;
+            if let Some(remedy) = check.remedy {
+                writeln!(f, "          to do: {remedy}")?;
+            }
+        }
+        Ok(())
+    }
+}

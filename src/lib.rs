@@ -1,0 +1,30 @@
+//! Who is this Wayland client, and what may it see?
+//!
+//! The kernel says which process connected ([`peer`]), race-free; the process' cgroup carries the
+//! name that its sandbox engine wrote there ([`identity`]); a policy says what that application
+//! may do (`policy`); and the compositor shows each client its own globals (`wayland`).
+//!
+//! Modules import one way: `wayland → policy → identity → cgroup → peer → sys`. Everything up to
+//! `identity` builds without Wayland.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![deny(unsafe_code)]
+
+pub mod cgroup;
+pub mod identity;
+pub mod kernel;
+pub mod peer;
+#[cfg(feature = "policy")]
+pub mod policy;
+#[cfg(feature = "calloop")]
+pub mod source;
+#[allow(unreachable_pub)]
+mod sys;
+#[cfg(feature = "wayland")]
+pub mod wayland;
+
+pub use identity::{Identified, Identity, Resolver};
+#[cfg(feature = "policy")]
+pub use policy::{Capability, CapabilitySet, Policy, Verdict};
+#[cfg(feature = "wayland")]
+pub use wayland::{Authenticator, ClientAuth, HasClientAuth, RefusedBind, SandboxContext, allow, auth_of};

@@ -1,0 +1,246 @@
+//! Reading a policy from TOML.
+//!
+//! The whole file is read before anything is refused, so all errors are told at once. What
+//! this form does not know yet (`ask`, `any`, `all`, `not`, `include`, globs) is an error and
+//! never ignored.
+
+mod lint;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Policy;
+use super::capability::{BUILT_IN, Capability, CapabilitySet};
+use super::diagnostics::{PolicyErrors, Sink, quoted};
+use super::eval::{NEVER_FOR_APPS, NEVER_INTERNAL, NOT_IN_STAR};
+use super::interfaces::{Class, built_in_class};
+use super::settings::{Defaults, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
+use value::Key;
+
+/// The largest policy that is read, in bytes.
+pub(super) const MAX_SIZE: usize = 1 << 20;
+
+const SECTIONS: &[&str] = &["capabilities", "defaults", "machine", "rule", "trust"];
+
+/// Interfaces that every client uses before anything else.
+const NEVER_MOVED: &[&str] = &["wl_display", "wl_registry"];
+
+impl Policy {
+    /// Reads a policy. `name` is what errors and reasons call the file.
+    ///
+    /// Nothing is ignored: an unknown key, an unknown capability or a value of the wrong type
+    /// refuses the whole policy.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyErrors`] has everything that is wrong with it, with line, column and help.
+    pub fn parse(name: &str, text: &str) -> Result<Self, PolicyErrors> {
+        let file: Arc<str> = name.into();
+        if text.len() > MAX_SIZE {
+            let mut sink = Sink::new(file, "");
+            sink.error(0..0, format!("a policy may have {MAX_SIZE} bytes, this one has {}", text.len()), None);
+            return sink.finish().map(|_| Self::built_in());
+        }
+        let mut parser = Parser { sink: Sink::new(file, text), policy: Self::built_in(), places: Places::default() };
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            parser.sink.error(error.span().unwrap_or(0..0), error.message(), None);
+        }
+        // What was left of a broken file tells little: only what is well-formed is judged.
+        if errors.is_empty() {
+            parser.document(document.get_ref());
+        }
+        parser.finish()
+    }
+}
+
+/// Where things stand that warnings point at.
+#[derive(Debug, Default)]
+struct Places {
+    host: Range<usize>,
+    namespaced: Range<usize>,
+    unidentified: Range<usize>,
+    /// One for each of the policy's rules.
+    rules: Vec<Range<usize>>,
+    /// Lists of capabilities, and what has no effect in them.
+    lists: Vec<(Range<usize>, CapabilitySet, CapabilitySet)>,
+    /// The interfaces that `[capabilities]` names.
+    interfaces: Vec<(String, Range<usize>)>,
+}
+
+#[derive(Debug)]
+struct Parser<'t> {
+    sink: Sink<'t>,
+    policy: Policy,
+    places: Places,
+}
+
+impl Parser<'_> {
+    fn finish(mut self) -> Result<Policy, PolicyErrors> {
+        self.policy.compute();
+        if self.sink.is_clean() {
+            self.lint();
+        }
+        let Self { sink, mut policy, .. } = self;
+        policy.warnings = sink.finish()?;
+        Ok(policy)
+    }
+
+    fn document(&mut self, document: &DeTable<'_>) {
+        self.known_keys(document, SECTIONS, "this form of a policy");
+        // The names come first: every other section may use them.
+        if let Some(value) = document.get("capabilities") {
+            self.capabilities(value);
+        }
+        self.policy.defaults.host.set = self.star();
+        if let Some(value) = document.get("defaults") {
+            self.defaults(value);
+        }
+        if let Some(value) = document.get("rule") {
+            self.rules(value);
+        }
+        if let Some(value) = document.get("machine") {
+            self.machine(value);
+        }
+        if let Some(value) = document.get("trust") {
+            self.trust(value);
+        }
+    }
+
+    fn capabilities(&mut self, value: &Spanned<DeValue<'_>>) {
+        let Some(table) = self.table(value) else { return };
+        let mut places: BTreeMap<String, Capability> = BTreeMap::new();
+        for (key, value) in in_file_order(table) {
+            let Some(capability) = self.own_capability(&key) else { continue };
+            for (interface, span) in self.strings(value, "interfaces") {
+                if !self.interface_may_move(&interface, &span) {
+                    continue;
+                }
+                self.places.interfaces.push((interface.clone(), span.clone()));
+                if let Some(other) = places.insert(interface.clone(), capability) {
+                    let other = self.policy.capability_name(other);
+                    let message = format!("{} is in {} already", quoted(&interface), quoted(other));
+                    self.sink.error(span, message, Some("name each interface once".into()));
+                }
+            }
+        }
+        self.policy.interfaces = places.into_iter().map(|(name, capability)| (name.into(), capability)).collect();
+    }
+
+    /// The capability that a key of `[capabilities]` names, made if there is none.
+    fn own_capability(&mut self, key: &Key<'_>) -> Option<Capability> {
+        if let Some(capability) = self.policy.capability(key.name) {
+            return Some(capability);
+        }
+        let valid = key.name.len() <= 64
+            && key.name.starts_with(|c: char| c.is_ascii_lowercase())
+            && key.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !valid || key.name == "core" {
+            let message = format!("{} is not a name for a capability", quoted(key.name));
+            let help = "use lower-case letters, digits and `-`, up to 64, with a letter first; not `core`";
+            self.sink.error(key.span.clone(), message, Some(help.into()));
+            return None;
+        }
+        let Some(capability) = Capability::from_index(BUILT_IN.len() + self.policy.names.len()) else {
+            let message =
+                format!("there can be {} capabilities, {} of them your own", Capability::MAX, self.policy.names.len());
+            self.sink.error(key.span.clone(), message, None);
+            return None;
+        };
+        self.policy.names.push(key.name.into());
+        Some(capability)
+    }
+
+    fn interface_may_move(&mut self, interface: &str, span: &Range<usize>) -> bool {
+        let valid = interface.len() <= 128
+            && interface.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && interface.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let class = built_in_class(interface);
+        let fixed = NEVER_FOR_APPS.union(NOT_IN_STAR);
+        let message = if !valid {
+            format!("{} is not the name of an interface", quoted(interface))
+        } else if NEVER_MOVED.contains(&interface) {
+            format!("{} belongs to every client", quoted(interface))
+        } else if class.and_then(Class::capability).is_some_and(|c| fixed.contains(c)) {
+            format!("{} cannot be moved to another capability", quoted(interface))
+        } else {
+            return true;
+        };
+        self.sink.error(span.clone(), message, None);
+        false
+    }
+
+    fn defaults(&mut self, value: &Spanned<DeValue<'_>>) {
+        const KEYS: &[&str] = &["host", "internal", "namespaced", "sandboxed", "unidentified"];
+        let Some(table) = self.table(value) else { return };
+        self.known_keys(table, KEYS, "[defaults]");
+        let mut defaults = Defaults { host: self.policy.defaults.host.clone(), ..Defaults::default() };
+        for (key, value) in in_file_order(table) {
+            let place = key.span.clone();
+            match key.name {
+                "host" => {
+                    defaults.host = self.listed(&key, value);
+                    self.places.host = place;
+                }
+                "sandboxed" => {
+                    defaults.sandboxed = self.listed(&key, value);
+                    self.places.lists.push((place, defaults.sandboxed.set, NEVER_FOR_APPS));
+                }
+                "namespaced" => {
+                    defaults.namespaced = self.listed(&key, value);
+                    self.places.namespaced = place.clone();
+                    self.places.lists.push((place, defaults.namespaced.set, NEVER_FOR_APPS));
+                }
+                "unidentified" => {
+                    defaults.unidentified = self.listed(&key, value);
+                    self.places.unidentified = place.clone();
+                    self.places.lists.push((place, defaults.unidentified.set, NEVER_FOR_APPS));
+                }
+                "internal" => {
+                    let Some(tags) = self.table(value) else { continue };
+                    for (tag, value) in in_file_order(tags) {
+                        let listed = self.listed(&tag, value);
+                        self.places.lists.push((tag.span, listed.set, NEVER_INTERNAL));
+                        defaults.internal.insert(tag.name.into(), listed);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.policy.defaults = defaults;
+    }
+
+    fn machine(&mut self, value: &Spanned<DeValue<'_>>) {
+        const KEY: &str = "without-kernel-identity";
+        let Some(table) = self.table(value) else { return };
+        self.known_keys(table, &[KEY], "[machine]");
+        let choices = [("deny", WithoutKernelIdentity::Deny), ("as-before", WithoutKernelIdentity::AsBefore)];
+        let without_kernel_identity = table.get(KEY).and_then(|v| self.choice(v, &choices)).unwrap_or_default();
+        self.policy.machine = Machine { without_kernel_identity };
+    }
+
+    fn trust(&mut self, value: &Spanned<DeValue<'_>>) {
+        let Some(table) = self.table(value) else { return };
+        self.known_keys(table, &["uids", "user-evidence"], "[trust]");
+        let choices = [("capped", UserEvidence::Capped), ("as-written", UserEvidence::AsWritten)];
+        let user_evidence = table.get("user-evidence").and_then(|v| self.choice(v, &choices)).unwrap_or_default();
+        let uids = table.get("uids").map(|v| self.uids(v)).unwrap_or_default();
+        self.policy.trust = TrustSettings { user_evidence, uids };
+    }
+}
+
+/// The entries of a table as they stand in the file, which sorts errors and numbers names.
+fn in_file_order<'a>(table: &'a DeTable<'_>) -> impl Iterator<Item = (Key<'a>, &'a Spanned<DeValue<'a>>)> {
+    let mut entries: Vec<_> =
+        table.iter().map(|(key, value)| (Key { name: key.get_ref(), span: key.span() }, value)).collect();
+    entries.sort_by_key(|(key, _)| key.span.start);
+    entries.into_iter()
+}

@@ -1,0 +1,359 @@
+//! What a client may do, and why.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::capability::{Capability, CapabilitySet};
+use super::diagnostics::harmless;
+
+/// All capabilities that can exist.
+pub(super) const ALL: CapabilitySet = CapabilitySet::from_bits(u64::MAX);
+
+/// A line in a policy file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Location {
+    /// The name of the file.
+    pub file: Arc<str>,
+    /// The line, counted from 1.
+    pub line: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", harmless(&self.file), self.line)
+    }
+}
+
+/// Which key of `[defaults]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DefaultClass {
+    /// Processes that are proven to be outside any sandbox.
+    Host,
+    /// Labelled applications that no rule names.
+    Sandboxed,
+    /// Applications whose namespaces give them away, without any label.
+    Namespaced,
+    /// Clients that could not be identified.
+    Unidentified,
+}
+
+impl DefaultClass {
+    /// The key in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Sandboxed => "sandboxed",
+            Self::Namespaced => "namespaced",
+            Self::Unidentified => "unidentified",
+        }
+    }
+}
+
+impl fmt::Display for DefaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether something gives or takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Effect {
+    /// It gives.
+    Allow,
+    /// It takes, or does not give.
+    Deny,
+}
+
+/// Why a default gives less than it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reduction {
+    /// A rule denies it to somebody.
+    DeniedByRule(Location),
+    /// A rule that names applications does not give it to them.
+    LeftOutByRule(Location),
+    /// This class does not have it.
+    LackedBy(DefaultClass),
+}
+
+/// Why a capability is allowed or denied.
+///
+/// [`fmt::Display`] says it in one line, with the place in the policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Because {
+    /// Nobody asked the policy.
+    NotEvaluated,
+    /// A rule says so.
+    Rule {
+        /// The rule.
+        at: Location,
+        /// What it does.
+        effect: Effect,
+    },
+    /// A rule says what this application may do, and this is not in it.
+    LeftOut {
+        /// The rule.
+        at: Location,
+    },
+    /// A rule would take it if it applies, and a fact is missing to tell whether it does.
+    Uncertain {
+        /// The rule.
+        at: Location,
+    },
+    /// `[defaults]` says so.
+    Default {
+        /// The key.
+        class: DefaultClass,
+        /// Where it stands; `None` if the policy leaves it out.
+        at: Option<Location>,
+        /// What it does.
+        effect: Effect,
+    },
+    /// The default is `*`, which this capability is never part of.
+    NotInStar {
+        /// The key.
+        class: DefaultClass,
+    },
+    /// `[defaults]` names it, but a client that evades identification would gain by it.
+    Reduced {
+        /// The key.
+        class: DefaultClass,
+        /// What would be evaded.
+        by: Reduction,
+    },
+    /// It was given for evidence that any process of the user can produce, and the host's
+    /// processes do not have it.
+    Capped,
+    /// A client of this kind never has it, whatever the policy says.
+    Withheld,
+    /// `[defaults.internal]` says so.
+    Internal {
+        /// The name that the maker of the socket pair gave to its other end.
+        tag: Arc<str>,
+        /// Where the tag stands; `None` if it does not.
+        at: Option<Location>,
+        /// What it does.
+        effect: Effect,
+    },
+    /// A label inside the outermost one does not have it.
+    Nested {
+        /// That label.
+        label: Arc<str>,
+        /// Why it does not.
+        because: Box<Because>,
+    },
+    /// It was limited by another verdict, such as the one of a security context.
+    Limited {
+        /// What limited it.
+        by: Arc<str>,
+        /// Why that does not have it.
+        because: Box<Because>,
+    },
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |at: &Option<Location>| at.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
+        match self {
+            Self::NotEvaluated => f.write_str("no policy was asked"),
+            Self::Rule { at, effect: Effect::Allow } => write!(f, "the rule at {at} allows it"),
+            Self::Rule { at, effect: Effect::Deny } => write!(f, "the rule at {at} denies it"),
+            Self::LeftOut { at } => write!(f, "the rule at {at} applies and does not allow it"),
+            Self::Uncertain { at } => {
+                write!(f, "the rule at {at} would take it, and too little is known to tell whether it applies")
+            }
+            Self::Default { class, at: place, effect: Effect::Allow } => {
+                write!(f, "[defaults] {class} has it{}", at(place))
+            }
+            Self::Default { class, at: place, effect: Effect::Deny } => {
+                write!(f, "[defaults] {class} does not have it{}", at(place))
+            }
+            Self::NotInStar { class } => {
+                write!(f, "[defaults] {class} does not name it, and `*` does not contain it")
+            }
+            Self::Reduced { class, by } => {
+                write!(f, "[defaults] {class} names it, but ")?;
+                match by {
+                    Reduction::DeniedByRule(at) => write!(f, "the rule at {at} denies it to others"),
+                    Reduction::LeftOutByRule(at) => write!(f, "the rule at {at} does not give it to others"),
+                    Reduction::LackedBy(class) => write!(f, "[defaults] {class} does not have it"),
+                }
+            }
+            Self::Capped => f.write_str("any process of the user could claim it, and [defaults] host does not have it"),
+            Self::Withheld => f.write_str("a client of this kind never has it"),
+            Self::Internal { tag, at: place, effect: Effect::Allow } => {
+                write!(f, "[defaults.internal] {} has it{}", harmless(tag), at(place))
+            }
+            Self::Internal { tag, at: place, effect: Effect::Deny } => {
+                write!(f, "[defaults.internal] {} does not have it{}", harmless(tag), at(place))
+            }
+            Self::Nested { label, because } => write!(f, "inside it is {}: {because}", harmless(label)),
+            Self::Limited { by, because } => write!(f, "{}: {because}", harmless(by)),
+        }
+    }
+}
+
+/// What one client may do, and why: the answer of [`Policy::evaluate`](super::Policy::evaluate).
+///
+/// It is a snapshot; a later policy does not change it. The default allows nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    allowed: CapabilitySet,
+    /// Disjoint sets that together are all capabilities.
+    reasons: Vec<(CapabilitySet, Because)>,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { allowed: CapabilitySet::EMPTY, reasons: vec![(ALL, Because::NotEvaluated)] }
+    }
+}
+
+impl Verdict {
+    /// Everything that is allowed.
+    #[must_use]
+    pub fn allowed(&self) -> CapabilitySet {
+        self.allowed
+    }
+
+    /// Whether `capability` is allowed.
+    #[must_use]
+    pub fn allows(&self, capability: Capability) -> bool {
+        self.allowed.contains(capability)
+    }
+
+    /// Why `capability` is allowed or denied.
+    #[must_use]
+    pub fn reason(&self, capability: Capability) -> &Because {
+        self.reasons
+            .iter()
+            .find(|(set, _)| set.contains(capability))
+            .map_or(&Because::NotEvaluated, |(_, because)| because)
+    }
+
+    /// What both allow. For what only `self` allows, the reason names `by` and the reason of
+    /// `other`.
+    #[must_use]
+    pub fn intersect(&self, other: &Self, by: &str) -> Self {
+        let by: Arc<str> = by.into();
+        self.limit(other, |because| Because::Limited { by: by.clone(), because: Box::new(because) })
+    }
+
+    /// The reasons, each with what it decided.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = (CapabilitySet, &Because)> {
+        self.reasons.iter().map(|(set, because)| (*set, because))
+    }
+
+    pub(super) fn limit(&self, other: &Self, wrap: impl Fn(Because) -> Because) -> Self {
+        let mut builder = Builder::default();
+        for (set, because) in &other.reasons {
+            let lost = set.intersection(self.allowed).difference(other.allowed);
+            builder.decide(lost, CapabilitySet::EMPTY, || wrap(because.clone()));
+        }
+        builder.base(self);
+        builder.finish()
+    }
+
+    /// Every capability of `policy`: its name, whether it is allowed, and why.
+    #[must_use]
+    pub fn describe(&self, policy: &super::Policy) -> Vec<(String, bool, String)> {
+        policy
+            .capabilities()
+            .map(|c| (policy.capability_name(c).to_owned(), self.allows(c), self.reason(c).to_string()))
+            .collect()
+    }
+}
+
+/// Builds a [`Verdict`]: what is decided first stays.
+pub(super) struct Builder {
+    undecided: CapabilitySet,
+    allowed: CapabilitySet,
+    reasons: Vec<(CapabilitySet, Because)>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { undecided: ALL, allowed: CapabilitySet::EMPTY, reasons: Vec::with_capacity(4) }
+    }
+}
+
+impl Builder {
+    /// Decides what of `set` is undecided: what is in `allowed` too is allowed.
+    fn decide(&mut self, set: CapabilitySet, allowed: CapabilitySet, because: impl FnOnce() -> Because) {
+        let set = set.intersection(self.undecided);
+        if set.is_empty() {
+            return;
+        }
+        self.undecided = self.undecided.difference(set);
+        self.allowed = self.allowed.union(set.intersection(allowed));
+        self.reasons.push((set, because()));
+    }
+
+    pub(super) fn allow(&mut self, set: CapabilitySet, because: impl FnOnce() -> Because) {
+        self.decide(set, set, because);
+    }
+
+    pub(super) fn deny(&mut self, set: CapabilitySet, because: impl FnOnce() -> Because) {
+        self.decide(set, CapabilitySet::EMPTY, because);
+    }
+
+    /// Leaves the rest to another verdict.
+    pub(super) fn base(&mut self, base: &Verdict) {
+        for (set, because) in &base.reasons {
+            self.decide(*set, base.allowed, || because.clone());
+        }
+    }
+
+    /// What was decided; the rest is denied.
+    pub(super) fn finish(mut self) -> Verdict {
+        self.deny(ALL, || Because::NotEvaluated);
+        Verdict { allowed: self.allowed, reasons: self.reasons }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(allowed: CapabilitySet) -> Verdict {
+        let mut builder = Builder::default();
+        builder.allow(allowed, || Because::Default { class: DefaultClass::Host, at: None, effect: Effect::Allow });
+        builder.deny(ALL, || Because::Withheld);
+        builder.finish()
+    }
+
+    #[test]
+    fn the_default_allows_nothing() {
+        assert!(Verdict::default().allowed().is_empty());
+        assert_eq!(Verdict::default().reason(Capability::LAYER_SHELL), &Because::NotEvaluated);
+    }
+
+    #[test]
+    fn what_is_decided_first_stays() {
+        let mut builder = Builder::default();
+        builder.deny(CapabilitySet::of([Capability::LAYER_SHELL]), || Because::Withheld);
+        builder.allow(ALL, || Because::Capped);
+        let verdict = builder.finish();
+        assert!(!verdict.allows(Capability::LAYER_SHELL) && verdict.allows(Capability::SCREEN_CAPTURE));
+        assert_eq!(verdict.reason(Capability::LAYER_SHELL), &Because::Withheld);
+    }
+
+    #[test]
+    fn an_intersection_allows_what_both_allow_and_says_who_took_the_rest() {
+        let a = verdict(CapabilitySet::of([Capability::LAYER_SHELL, Capability::SCREEN_CAPTURE]));
+        let b = verdict(CapabilitySet::of([Capability::SCREEN_CAPTURE, Capability::OUTPUT_POWER]));
+        let both = a.intersect(&b, "the security context");
+        assert_eq!(both.allowed(), CapabilitySet::of([Capability::SCREEN_CAPTURE]));
+        assert_eq!(
+            both.reason(Capability::LAYER_SHELL).to_string(),
+            "the security context: a client of this kind never has it"
+        );
+        assert_eq!(both.reason(Capability::OUTPUT_POWER), &Because::Withheld);
+        assert_eq!(both.reason(Capability::SCREEN_CAPTURE), a.reason(Capability::SCREEN_CAPTURE));
+    }
+}

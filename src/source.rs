@@ -1,0 +1,161 @@
+//! A calloop event source that accepts connections and identifies them.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use calloop::generic::Generic;
+use calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory};
+use wayland_server::ListeningSocket;
+
+use crate::identity::{Identity, Reason};
+use crate::wayland::{Authenticator, ClientAuth};
+
+/// How many connections are accepted in a row before the event loop gets its turn.
+const BATCH: usize = 32;
+
+/// A listening socket whose every connection is identified before the compositor sees it.
+///
+/// Yields `(UnixStream, ClientAuth)`: put the latter into the client's data and the former into
+/// `insert_client`. A failed `accept` concerns one connection and never stops the source: when file
+/// descriptors run out, the waiting connection is taken with a spare one and closed, so that
+/// neither the queue fills up nor the event loop spins; a connection for whose identification
+/// there are none left is closed too.
+#[derive(Debug)]
+pub struct AuthenticatedSocket<L: AsFd = ListeningSocket> {
+    listener: Generic<L>,
+    accept: fn(&L) -> io::Result<Option<UnixStream>>,
+    authenticator: Authenticator,
+    spare: Option<OwnedFd>,
+}
+
+impl AuthenticatedSocket<ListeningSocket> {
+    /// Listens on a Wayland socket.
+    #[must_use]
+    pub fn new(authenticator: Authenticator, socket: ListeningSocket) -> Self {
+        Self::with(authenticator, socket, ListeningSocket::accept)
+    }
+}
+
+impl AuthenticatedSocket<UnixListener> {
+    /// Listens on any unix socket; it is made non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn from_listener(authenticator: Authenticator, listener: UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::with(authenticator, listener, |listener| match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                Ok(Some(stream))
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }))
+    }
+}
+
+impl<L: AsFd> AuthenticatedSocket<L> {
+    fn with(authenticator: Authenticator, listener: L, accept: fn(&L) -> io::Result<Option<UnixStream>>) -> Self {
+        let listener = Generic::new(listener, Interest::READ, Mode::Level);
+        Self { listener, accept, authenticator, spare: spare() }
+    }
+
+    /// The listening socket.
+    #[must_use]
+    pub fn listener(&self) -> &L {
+        self.listener.get_ref()
+    }
+
+    /// Accepts one connection, if one waits and it can be served.
+    fn accept(&mut self) -> Accepted {
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
+        let listener = self.listener.get_ref();
+        match (self.accept)(listener) {
+            Ok(Some(stream)) => {
+                let auth = self.authenticator.identify(&stream);
+                if is_short_of_resources(auth.identity()) {
+                    tracing::warn!("out of file descriptors or memory: a new client was turned away");
+                    return Accepted::Failed;
+                }
+                Accepted::Client(stream, auth)
+            }
+            Ok(None) => Accepted::Nothing,
+            Err(e) if is_exhausted(&e) => {
+                // Give the spare descriptor for this connection, so that it can be closed.
+                self.spare = None;
+                let turned_away = (self.accept)(listener).is_ok_and(|stream| stream.is_some());
+                self.spare = spare();
+                tracing::warn!(error = %e, turned_away, "out of file descriptors or memory: a new client was turned away");
+                if turned_away { Accepted::Failed } else { Accepted::Nothing }
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "a connection could not be accepted");
+                Accepted::Failed
+            }
+        }
+    }
+}
+
+enum Accepted {
+    Client(UnixStream, ClientAuth),
+    /// This one was not served; another may wait.
+    Failed,
+    Nothing,
+}
+
+fn spare() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+    error.raw_os_error().is_some_and(|code| exhausted.contains(&code))
+}
+
+fn is_short_of_resources(identity: &Identity) -> bool {
+    matches!(identity, Identity::Unidentified(u) if u.reason == Reason::Resources)
+}
+
+impl<L: AsFd> EventSource for AuthenticatedSocket<L> {
+    type Event = (UnixStream, ClientAuth);
+    type Metadata = ();
+    type Ret = ();
+    type Error = io::Error;
+
+    fn process_events<F>(&mut self, readiness: Readiness, token: Token, mut callback: F) -> io::Result<PostAction>
+    where
+        F: FnMut(Self::Event, &mut Self::Metadata) -> Self::Ret,
+    {
+        let mut ready = false;
+        self.listener.process_events(readiness, token, |_, _| {
+            ready = true;
+            Ok(PostAction::Continue)
+        })?;
+        if ready {
+            for _ in 0..BATCH {
+                match self.accept() {
+                    Accepted::Client(stream, auth) => callback((stream, auth), &mut ()),
+                    Accepted::Failed => {}
+                    Accepted::Nothing => break,
+                }
+            }
+        }
+        Ok(PostAction::Continue)
+    }
+
+    fn register(&mut self, poll: &mut Poll, token_factory: &mut TokenFactory) -> calloop::Result<()> {
+        self.listener.register(poll, token_factory)
+    }
+
+    fn reregister(&mut self, poll: &mut Poll, token_factory: &mut TokenFactory) -> calloop::Result<()> {
+        self.listener.reregister(poll, token_factory)
+    }
+
+    fn unregister(&mut self, poll: &mut Poll) -> calloop::Result<()> {
+        self.listener.unregister(poll)
+    }
+}

@@ -1,0 +1,160 @@
+//! Directories of the cgroup2 file system: opening, naming and reading them.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use super::errno::{Call, SysError, retry};
+
+/// `statfs(2)`'s type of cgroup2.
+pub(crate) const CGROUP2_MAGIC: u64 = 0x6367_7270;
+
+const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// The number that a kernfs file handle carries: the cgroup's ID, 64 bit on every architecture and never used twice.
+pub(crate) type HandleId = u64;
+
+/// The type of a kernfs file handle (`FILEID_KERNFS`).
+const FILEID_KERNFS: libc::c_int = 0xfe;
+
+/// `struct file_handle` with room for one kernfs ID.
+#[repr(C)]
+struct KernfsHandle {
+    handle_bytes: libc::c_uint,
+    handle_type: libc::c_int,
+    id: [u8; 8],
+}
+
+/// Opens a directory by its path.
+pub(crate) fn open_dir(path: &std::path::Path) -> Result<OwnedFd, SysError> {
+    retry(Call::Open, || rustix::fs::openat(CWD, path, DIR_FLAGS, Mode::empty()))
+}
+
+/// Opens the directory `path` (relative) beneath `root`, following nothing that would lead
+/// anywhere else: no link, no `..`, no other mount.
+pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, SysError> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    retry(Call::OpenBeneath, || rustix::fs::openat2(root, path, DIR_FLAGS, Mode::empty(), resolve))
+}
+
+/// Opens the directory above `dir`.
+pub(crate) fn open_parent(dir: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
+    retry(Call::OpenParent, || rustix::fs::openat(dir, c"..", DIR_FLAGS, Mode::empty()))
+}
+
+/// Opens the cgroup with this ID on the file system of `root`. Needs `CAP_DAC_READ_SEARCH`.
+///
+/// # References
+///
+/// * [open_by_handle_at(2)](https://man7.org/linux/man-pages/man2/open_by_handle_at.2.html)
+pub(crate) fn open_by_handle(root: BorrowedFd<'_>, id: HandleId) -> Result<OwnedFd, SysError> {
+    let mut handle = KernfsHandle { handle_bytes: 8, handle_type: FILEID_KERNFS, id: id.to_ne_bytes() };
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: `handle` has the layout of `struct file_handle` with `handle_bytes` bytes after its header, and lives on.
+    let raw = unsafe { libc::open_by_handle_at(root.as_raw_fd(), (&raw mut handle).cast(), flags) };
+    if raw < 0 {
+        return Err(SysError::last(Call::OpenByHandle));
+    }
+    // SAFETY: the kernel has just opened this descriptor for us; nobody else knows of it.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// The ID of the cgroup whose directory is open as `dir`. Unprivileged.
+///
+/// # References
+///
+/// * [name_to_handle_at(2)](https://man7.org/linux/man-pages/man2/name_to_handle_at.2.html)
+pub(crate) fn handle_id(dir: BorrowedFd<'_>) -> Result<HandleId, SysError> {
+    let mut handle = KernfsHandle { handle_bytes: 8, handle_type: 0, id: [0; 8] };
+    let mut mount_id: libc::c_int = 0;
+    // SAFETY: `handle` has the layout of `struct file_handle` with room for the `handle_bytes` it announces, the path is an
+    // empty C string, and `mount_id` is valid for writes.
+    let rc = unsafe {
+        libc::name_to_handle_at(
+            dir.as_raw_fd(),
+            c"".as_ptr(),
+            (&raw mut handle).cast(),
+            &raw mut mount_id,
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    if rc < 0 {
+        return Err(SysError::last(Call::HandleId));
+    }
+    if handle.handle_bytes != 8 || handle.handle_type != FILEID_KERNFS {
+        return Err(SysError::new(Call::HandleId, Errno::OPNOTSUPP));
+    }
+    Ok(u64::from_ne_bytes(handle.id))
+}
+
+/// `statfs(2)`'s type of the file system that `fd` is on.
+pub(crate) fn file_system_type(fd: BorrowedFd<'_>) -> Result<u64, SysError> {
+    let statfs = retry(Call::StatFs, || rustix::fs::fstatfs(fd))?;
+    // The field's type differs between architectures; all magics fit into 32 bits.
+    #[allow(clippy::unnecessary_cast, reason = "its type differs between architectures")]
+    Ok(u64::from(statfs.f_type as u32))
+}
+
+/// One reading of an xattr into a buffer of a fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum XattrRead {
+    /// So many bytes of the buffer.
+    Len(usize),
+    /// There is no such xattr.
+    Absent,
+    /// It does not fit.
+    TooLong,
+}
+
+/// Reads the xattr `name` of `dir`.
+pub(crate) fn get_xattr(dir: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<XattrRead, SysError> {
+    match rustix::io::retry_on_intr(|| rustix::fs::fgetxattr(dir, name, &mut *buffer)) {
+        Ok(len) => Ok(XattrRead::Len(len)),
+        Err(Errno::NODATA) => Ok(XattrRead::Absent),
+        Err(Errno::RANGE) => Ok(XattrRead::TooLong),
+        Err(errno) => Err(SysError::new(Call::GetXattr, errno)),
+    }
+}
+
+/// Reads the names of all xattrs of `dir`, each with a NUL behind it.
+pub(crate) fn list_xattrs(dir: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<XattrRead, SysError> {
+    match rustix::io::retry_on_intr(|| rustix::fs::flistxattr(dir, &mut *buffer)) {
+        Ok(len) => Ok(XattrRead::Len(len)),
+        Err(Errno::RANGE | Errno::TOOBIG) => Ok(XattrRead::TooLong),
+        Err(errno) => Err(SysError::new(Call::ListXattr, errno)),
+    }
+}
+
+/// Who owns a file, and who else may write to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ownership {
+    pub(crate) uid: u32,
+    mode: u32,
+}
+
+impl Ownership {
+    fn new(stat: &Stat) -> Self {
+        Self { uid: stat.st_uid, mode: stat.st_mode }
+    }
+
+    /// Whether nobody but root can write here. Others may in a sticky directory: they make
+    /// entries of their own, but cannot set its xattrs.
+    pub(crate) fn is_closed_to_all_but_root(self) -> bool {
+        const SHARED: u32 = 0o022;
+        const STICKY: u32 = 0o1000;
+        let directory = self.mode & libc::S_IFMT == libc::S_IFDIR;
+        self.uid == 0 && (self.mode & SHARED == 0 || (directory && self.mode & STICKY != 0))
+    }
+}
+
+/// The ownership of an open directory.
+pub(crate) fn ownership(dir: BorrowedFd<'_>) -> Result<Ownership, SysError> {
+    retry(Call::Stat, || rustix::fs::fstat(dir)).map(|stat| Ownership::new(&stat))
+}
+
+/// The ownership of the file `name` in `dir`.
+pub(crate) fn ownership_at(dir: BorrowedFd<'_>, name: &CStr) -> Result<Ownership, SysError> {
+    retry(Call::Stat, || rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)).map(|stat| Ownership::new(&stat))
+}

@@ -1,0 +1,139 @@
+//! What an errno means, decided once for each call.
+
+use rustix::io::Errno;
+
+/// The system calls of the look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is named after its call")]
+pub(crate) enum Call {
+    PeerCred,
+    PeerPidfd,
+    PeerGroups,
+    PeerSecurity,
+    PidfdOpen,
+    PidfdInfo,
+    PidfdNamespace,
+    PidfdSignal,
+    Open,
+    OpenAt,
+    OpenBeneath,
+    OpenParent,
+    OpenByHandle,
+    HandleId,
+    Read,
+    Stat,
+    StatFs,
+    ListXattr,
+    GetXattr,
+}
+
+impl Call {
+    /// The call as a person would look it up.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PeerCred => "getsockopt(SO_PEERCRED)",
+            Self::PeerPidfd => "getsockopt(SO_PEERPIDFD)",
+            Self::PeerGroups => "getsockopt(SO_PEERGROUPS)",
+            Self::PeerSecurity => "getsockopt(SO_PEERSEC)",
+            Self::PidfdOpen => "pidfd_open",
+            Self::PidfdInfo => "ioctl(PIDFD_GET_INFO)",
+            Self::PidfdNamespace => "ioctl(PIDFD_GET_*_NAMESPACE)",
+            Self::PidfdSignal => "pidfd_send_signal",
+            Self::Open => "open",
+            Self::OpenAt => "openat",
+            Self::OpenBeneath => "openat2",
+            Self::OpenParent => "openat(..)",
+            Self::OpenByHandle => "open_by_handle_at",
+            Self::HandleId => "name_to_handle_at",
+            Self::Read => "read",
+            Self::Stat => "fstat",
+            Self::StatFs => "fstatfs",
+            Self::ListXattr => "flistxattr",
+            Self::GetXattr => "fgetxattr",
+        }
+    }
+}
+
+/// What a failed call means to the look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Meaning {
+    /// The kernel, or the file system, does not have it.
+    Unsupported,
+    /// It does not apply to this object: not a connected socket, nothing there to tell.
+    Unavailable,
+    /// The process was reaped.
+    Reaped,
+    /// The process is in a pid namespace that is not below ours.
+    Foreign,
+    /// We may not.
+    Denied,
+    /// The file or directory is not there (any more).
+    Gone,
+    /// This process, or the system, is out of file descriptors or memory.
+    Resources,
+    /// Anything else.
+    Fault,
+}
+
+/// A call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SysError {
+    pub(crate) call: Call,
+    pub(crate) errno: Errno,
+}
+
+impl SysError {
+    pub(crate) fn new(call: Call, errno: Errno) -> Self {
+        Self { call, errno }
+    }
+
+    /// The errno of the `libc` call that just failed.
+    pub(crate) fn last(call: Call) -> Self {
+        let code = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        Self { call, errno: Errno::from_raw_os_error(code) }
+    }
+
+    /// The kernel's own words.
+    pub(crate) fn message(&self) -> String {
+        std::io::Error::from(self.errno).to_string()
+    }
+
+    /// The table: every errno that one of the calls can return here, and what it says.
+    pub(crate) fn meaning(&self) -> Meaning {
+        use Call as C;
+        use Meaning as M;
+        match (self.call, self.errno) {
+            (_, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => M::Resources,
+
+            (C::PeerCred | C::PeerPidfd | C::PeerGroups | C::PeerSecurity, Errno::NOPROTOOPT) => M::Unsupported,
+            // 6.5 to 6.15 refuse to make a pidfd of a reaped process: EINVAL, or ESRCH with newer helpers.
+            (C::PeerPidfd, Errno::INVAL | Errno::SRCH) => M::Reaped,
+            // Not connected, not AF_UNIX, not a socket.
+            (
+                C::PeerCred | C::PeerPidfd | C::PeerGroups | C::PeerSecurity,
+                Errno::NODATA | Errno::NOTCONN | Errno::NOTSOCK | Errno::OPNOTSUPP,
+            ) => M::Unavailable,
+
+            // Before 6.13 there is no PIDFD_GET_INFO. A kernel that checks the argument first says EINVAL (6.11, 6.12).
+            (C::PidfdInfo | C::PidfdNamespace, Errno::NOTTY | Errno::INVAL) => M::Unsupported,
+            (C::PidfdNamespace, Errno::OPNOTSUPP) => M::Unsupported,
+            (C::PidfdInfo, Errno::REMOTE) => M::Foreign,
+            (C::PidfdInfo | C::PidfdNamespace | C::PidfdSignal | C::PidfdOpen | C::Read, Errno::SRCH) => M::Reaped,
+
+            (C::OpenBeneath, Errno::NOSYS) => M::Unsupported,
+            // Beneath the root nothing may lead out, be a link or be another mount; a cgroup path has none of these.
+            (C::OpenBeneath, Errno::XDEV | Errno::LOOP) => M::Gone,
+            (C::OpenByHandle, Errno::STALE) => M::Gone,
+            (C::OpenByHandle | C::HandleId, Errno::OPNOTSUPP) => M::Unsupported,
+            (C::ListXattr | C::GetXattr, Errno::OPNOTSUPP) => M::Unsupported,
+            (_, Errno::NOENT | Errno::NOTDIR | Errno::NODEV) => M::Gone,
+            (_, Errno::ACCESS | Errno::PERM) => M::Denied,
+            _ => M::Fault,
+        }
+    }
+}
+
+/// Repeats `call` while a signal interrupts it.
+pub(crate) fn retry<T>(call: Call, f: impl FnMut() -> rustix::io::Result<T>) -> Result<T, SysError> {
+    rustix::io::retry_on_intr(f).map_err(|errno| SysError::new(call, errno))
+}

@@ -1,0 +1,24 @@
+//! The system calls of the look-up, and what their errors mean.
+//!
+//! This is the only module with unsafe code: calls that rustix lacks go through `libc`. Every
+//! call that the look-up makes stands here, so that there is one place that gives an errno its
+//! [`Meaning`], and one place at which a test could make a call fail.
+
+#![allow(unsafe_code)]
+
+mod cgroupfs;
+mod errno;
+mod pidfd;
+mod procfs;
+mod socket;
+#[cfg(feature = "cli")]
+pub mod spawn;
+
+pub(crate) use cgroupfs::{
+    CGROUP2_MAGIC, Ownership, XattrRead, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath,
+    open_by_handle, open_dir, open_parent, ownership, ownership_at,
+};
+pub(crate) use errno::{Call, Meaning, SysError};
+pub(crate) use pidfd::{NamespaceKind, PIDFS_MAGIC, alive, namespace, namespace_fd_id, open_pidfd, pidfd_info};
+pub(crate) use procfs::{NamespaceId, Procfs, ReadLimit, pinned_namespace, read_pinned, read_single};
+pub(crate) use socket::{peer_cred, peer_groups, peer_pidfd, peer_security};

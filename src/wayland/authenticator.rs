@@ -1,0 +1,241 @@
+//! The one object that a compositor keeps.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{ClientAuth, SandboxContext};
+use crate::identity::label::XattrNames;
+use crate::identity::{
+    AppId, AppIdentity, Evidence, HostIdentity, Identified, Identity, InstanceId, InternalTag, InvalidId, Provenance,
+    ReferenceError, Resolver, ResolverBuilder, SandboxEngine, Trust,
+};
+use crate::kernel::Support;
+use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
+
+/// Identifies clients and decides what each may see. Cheap to clone; the clones are one.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    resolver: Resolver,
+    snapshot: RwLock<Snapshot>,
+}
+
+/// What one connection is decided by, from its start to its end.
+#[derive(Clone, Debug)]
+struct Snapshot {
+    policy: Arc<Policy>,
+    trust: Arc<Trust>,
+}
+
+impl Snapshot {
+    fn new(policy: Policy) -> Self {
+        let trust = Trust::uids(policy.trust().uids.clone());
+        Self { policy: Arc::new(policy), trust: Arc::new(trust) }
+    }
+}
+
+/// Makes an [`Authenticator`].
+#[derive(Debug)]
+#[must_use]
+pub struct AuthenticatorBuilder {
+    policy: Option<Policy>,
+    resolver: ResolverBuilder,
+}
+
+/// Why an [`Authenticator`] could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The namespaces that tell the host from a sandbox could not be read.
+    #[error("the host's namespaces could not be read")]
+    Reference(#[from] ReferenceError),
+}
+
+impl AuthenticatorBuilder {
+    /// Decides by this policy; without it by [`Policy::built_in`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Reads labels under other names than the usual ones, or further ones.
+    pub fn xattr_names(mut self, names: XattrNames) -> Self {
+        self.resolver = self.resolver.xattr_names(names);
+        self
+    }
+
+    /// Takes the namespaces of this process for those of the host:
+    /// see [`ResolverBuilder::host_reference`].
+    pub fn host_reference(mut self, pidfd: OwnedFd) -> Self {
+        self.resolver = self.resolver.host_reference(pidfd);
+        self
+    }
+
+    /// Looks up as on a kernel without `PIDFD_GET_INFO` (before Linux 6.13). For tests.
+    pub fn without_pidfd_info(mut self) -> Self {
+        self.resolver = self.resolver.without_pidfd_info();
+        self
+    }
+
+    /// Asks the kernel what it can do, and makes the authenticator.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] says why. A kernel that can identify nobody is no error: the policy's
+    /// `[machine]` section says what becomes of the clients, and a warning is logged.
+    pub fn build(self) -> Result<Authenticator, BuildError> {
+        let resolver = self.resolver.build()?;
+        let snapshot = Snapshot::new(self.policy.unwrap_or_else(Policy::built_in));
+        for check in resolver.support().checks().iter().filter(|c| c.remedy.is_some()) {
+            tracing::warn!(
+                name = check.name,
+                finding = %check.finding,
+                remedy = check.remedy.as_deref().unwrap_or_default(),
+                "this machine cannot prove everything",
+            );
+        }
+        if !resolver.support().can_identify() {
+            let consequence = match snapshot.policy.machine().without_kernel_identity {
+                WithoutKernelIdentity::Deny => "every client is unidentified",
+                WithoutKernelIdentity::AsBefore => "EVERY client of the ordinary socket counts as the host",
+            };
+            tracing::warn!(consequence, "nobody can be identified on this machine");
+        }
+        Ok(Authenticator { inner: Arc::new(Inner { resolver, snapshot: RwLock::new(snapshot) }) })
+    }
+}
+
+impl Authenticator {
+    /// Starts making one.
+    pub fn builder() -> AuthenticatorBuilder {
+        AuthenticatorBuilder { policy: None, resolver: Resolver::builder() }
+    }
+
+    /// What this machine can prove.
+    #[must_use]
+    pub fn support(&self) -> &Support {
+        self.inner.resolver.support()
+    }
+
+    /// The policy that decides now.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        self.snapshot().policy
+    }
+
+    /// Decides by another policy from the next connection on.
+    ///
+    /// Clients that are connected keep what they have.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Snapshot::new(policy);
+    }
+
+    /// Finds out who connected `stream`, and what that client may do.
+    ///
+    /// Call it between `accept` and `insert_client`, and put the result into the client's data.
+    /// Never fails: who could not be identified gets the rights of `[defaults] unidentified`, as
+    /// far as nobody is denied them. Bounded; never blocks on the client.
+    #[must_use]
+    pub fn identify(&self, stream: impl AsFd) -> ClientAuth {
+        let snapshot = self.snapshot();
+        let identified = self.look_up(stream, &snapshot);
+        let verdict = snapshot.policy.evaluate(&identified.identity);
+        finish(identified, verdict)
+    }
+
+    /// Finds out who connected to a socket that was opened as a security context, and what that
+    /// client may do: what its context allows, *and* what its cgroup allows, *and* what the client that
+    /// opened the context may do itself.
+    #[must_use]
+    pub fn identify_sandboxed(&self, stream: impl AsFd, context: &SandboxContext) -> ClientAuth {
+        let snapshot = self.snapshot();
+        let policy = &snapshot.policy;
+        let Identified { identity: by_kernel, evidence } = self.look_up(stream, &snapshot);
+        let by_context = match identity_of(context, &by_kernel) {
+            Ok(app) => app,
+            Err((field, why)) => {
+                tracing::warn!(field, %why, "a security context has a malformed name: its client may do nothing");
+                return ClientAuth::new(by_kernel, evidence, Verdict::default());
+            }
+        };
+        // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything
+        // else that the kernel says stands beside it.
+        let kernel_names_none = match &by_kernel {
+            Identity::App(app) => app.engine.is_none(),
+            Identity::Host(_) => true,
+            Identity::Internal(_) | Identity::Unidentified(_) => false,
+        };
+        let context_verdict = policy.evaluate(&Identity::App(by_context.clone()));
+        let mut verdict = context_verdict;
+        if !(kernel_names_none && matches!(by_kernel, Identity::App(_))) {
+            verdict = verdict.intersect(&policy.evaluate(&by_kernel), "the cgroup's own evidence");
+        }
+        verdict = verdict.intersect(context.creator.verdict(), "the client that opened the security context");
+        let identity = if kernel_names_none { Identity::App(by_context) } else { by_kernel };
+        finish(Identified { identity, evidence }, verdict)
+    }
+
+    /// The identity of the other end of a socket pair that the compositor itself made, such as Xwayland's.
+    ///
+    /// The kernel cannot tell who holds that end, so whoever makes the pair names it; what it may do stands in
+    /// the policy's `[defaults.internal]`, and without an entry there it is nothing.
+    #[must_use]
+    pub fn internal(&self, tag: &'static str) -> ClientAuth {
+        let identity = Identity::Internal(InternalTag::new(tag));
+        let verdict = self.snapshot().policy.evaluate(&identity);
+        finish(Identified { identity, evidence: Evidence::default() }, verdict)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.inner.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn look_up(&self, stream: impl AsFd, snapshot: &Snapshot) -> Identified {
+        let mut identified = self.inner.resolver.identify(stream, &snapshot.trust);
+        let as_before = snapshot.policy.machine().without_kernel_identity == WithoutKernelIdentity::AsBefore;
+        if as_before && !self.support().can_identify() {
+            identified.identity = Identity::Host(HostIdentity::default());
+        }
+        identified
+    }
+}
+
+fn finish(identified: Identified, verdict: Verdict) -> ClientAuth {
+    tracing::debug!(
+        identity = %identified.identity,
+        evidence = %identified.evidence,
+        allowed = ?verdict.allowed(),
+        "a client connected",
+    );
+    ClientAuth::new(identified.identity, identified.evidence, verdict)
+}
+
+/// Reads a context's names by the grammar of labels; what the kernel says beside the name stays.
+fn identity_of(context: &SandboxContext, by_kernel: &Identity) -> Result<AppIdentity, (&'static str, InvalidId)> {
+    fn read<T>(
+        field: &'static str,
+        text: Option<&String>,
+        new: impl Fn(&str) -> Result<T, InvalidId>,
+    ) -> Result<Option<T>, (&'static str, InvalidId)> {
+        text.map(|text| new(text).map_err(|why| (field, why))).transpose()
+    }
+    let (namespaces, unit) = match by_kernel {
+        Identity::App(app) => (app.namespaces, app.unit.clone()),
+        Identity::Host(host) => (None, host.unit.clone()),
+        Identity::Internal(_) | Identity::Unidentified(_) => (None, None),
+    };
+    Ok(AppIdentity {
+        engine: read("sandbox engine", context.engine.as_ref(), |s| SandboxEngine::new(s))?,
+        app_id: read("app ID", context.app_id.as_ref(), |s| AppId::new(s))?,
+        instance_id: read("instance ID", context.instance_id.as_ref(), |s| InstanceId::new(s))?,
+        extra: Vec::new(),
+        provenance: Provenance::User,
+        namespaces,
+        unit,
+        nested: Vec::new(),
+    })
+}

@@ -1,0 +1,94 @@
+//! What the compositor keeps of each client.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::identity::{Evidence, Identity, Reason};
+use crate::policy::{Capability, CapabilitySet, Verdict};
+
+/// Who a client is and what it may do.
+///
+/// A field of the compositor's own client data; it lives and dies with the client. The default
+/// is a client that is unidentified and may do nothing beyond the core globals.
+#[derive(Clone, Debug)]
+pub struct ClientAuth {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    identity: Identity,
+    evidence: Evidence,
+    verdict: Verdict,
+    /// One bit for each capability: what the filters look at.
+    allowed: AtomicU64,
+}
+
+impl Default for ClientAuth {
+    fn default() -> Self {
+        Self::new(Identity::unidentified(Reason::NotAsked), Evidence::default(), Verdict::default())
+    }
+}
+
+impl ClientAuth {
+    pub(super) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
+        let allowed = AtomicU64::new(verdict.allowed().bits());
+        Self { inner: Arc::new(Inner { identity, evidence, verdict, allowed }) }
+    }
+
+    /// Who the client is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// What that rests on.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.inner.evidence
+    }
+
+    /// What the policy says about the client, with its reasons.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.inner.verdict
+    }
+
+    /// Whether the client may use `capability`: one load and one bit test.
+    #[must_use]
+    pub fn allows(&self, capability: Capability) -> bool {
+        self.allowed().contains(capability)
+    }
+
+    /// All that the client may use.
+    #[must_use]
+    pub fn allowed(&self) -> CapabilitySet {
+        CapabilitySet::from_bits(self.inner.allowed.load(Ordering::Relaxed))
+    }
+}
+
+/// Client data that says who the client is; [`impl_client_auth!`](crate::impl_client_auth) writes it.
+pub trait HasClientAuth: 'static {
+    /// The field.
+    fn client_auth(&self) -> &ClientAuth;
+}
+
+/// Says which field of the compositor's client data is its [`ClientAuth`](crate::wayland::ClientAuth).
+///
+/// ```
+/// # use wayland_auth::wayland::ClientAuth;
+/// struct ClientState {
+///     auth: ClientAuth,
+/// }
+/// wayland_auth::impl_client_auth!(ClientState, auth);
+/// ```
+#[macro_export]
+macro_rules! impl_client_auth {
+    ($data:ty, $field:ident) => {
+        impl $crate::wayland::HasClientAuth for $data {
+            fn client_auth(&self) -> &$crate::wayland::ClientAuth {
+                &self.$field
+            }
+        }
+    };
+}

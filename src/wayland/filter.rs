@@ -1,0 +1,72 @@
+//! Filters for globals.
+
+use wayland_server::Client;
+use wayland_server::backend::ClientData;
+
+use super::client::{ClientAuth, HasClientAuth};
+use crate::policy::Capability;
+
+/// A filter that shows a global to the clients that may use `capability`.
+///
+/// It fits the constructors of smithay and of wayland-server that take one. A client whose
+/// data is not a `C` is denied. Advertising a global and binding it ask the same question, so a
+/// hidden global cannot be bound by guessing its number.
+///
+/// Create restricted globals at start and keep them: libwayland's backend asks no filter when a
+/// global appears while clients are connected, and the Rust backend tells every client when one goes.
+pub fn allow<C: HasClientAuth + ClientData>(
+    capability: Capability,
+) -> impl Fn(&Client) -> bool + Clone + Send + Sync + 'static {
+    move |client| auth_of::<C>(client).is_some_and(|auth| auth.allows(capability))
+}
+
+/// Who a client is; `None` if its data is not a `C`.
+#[must_use]
+pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&ClientAuth> {
+    client.get_data::<C>().map(HasClientAuth::client_auth)
+}
+
+/// Hides a global whose own state takes no filter.
+///
+/// smithay creates some globals without asking who may see them. This implements
+/// `GlobalDispatch` for the compositor's state in the place of smithay's own delegation: binding goes
+/// on to the inner state, and only clients that may use the capability see the global or can bind it.
+///
+/// ```ignore
+/// // instead of smithay::delegate_idle_notify!(State):
+/// wayland_auth::gate_global!(State, ClientState, Capability::IDLE_NOTIFY,
+///     [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
+/// wayland_server::delegate_dispatch!(State: [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
+/// ```
+#[macro_export]
+macro_rules! gate_global {
+    ($state:ty, $data:ty, $capability:expr, [$interface:ty: $user_data:ty] => $inner:ty) => {
+        impl $crate::wayland::__private::GlobalDispatch<$interface, $user_data> for $state {
+            fn bind(
+                state: &mut Self,
+                handle: &$crate::wayland::__private::DisplayHandle,
+                client: &$crate::wayland::__private::Client,
+                resource: $crate::wayland::__private::New<$interface>,
+                global_data: &$user_data,
+                data_init: &mut $crate::wayland::__private::DataInit<'_, Self>,
+            ) {
+                <$inner as $crate::wayland::__private::GlobalDispatch<$interface, $user_data, Self>>::bind(
+                    state,
+                    handle,
+                    client,
+                    resource,
+                    global_data,
+                    data_init,
+                );
+            }
+
+            fn can_view(client: $crate::wayland::__private::Client, global_data: &$user_data) -> bool {
+                $crate::wayland::auth_of::<$data>(&client).is_some_and(|auth| auth.allows($capability))
+                    && <$inner as $crate::wayland::__private::GlobalDispatch<$interface, $user_data, Self>>::can_view(
+                        client,
+                        global_data,
+                    )
+            }
+        }
+    };
+}

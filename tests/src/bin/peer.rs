@@ -1,0 +1,139 @@
+//! The program that plays the clients: it takes its arguments as steps, one after the other.
+
+use std::error::Error;
+use std::io::{BufRead, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, ExitCode, Stdio};
+
+use serde_json::json;
+use wayland_auth_tests::wire::{Answer, Client};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    match steps(std::env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("peer: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn steps(steps: Vec<String>) -> Result<()> {
+    let mut socket: Option<UnixStream> = None;
+    let mut rest = steps.iter();
+    while let Some(step) = rest.next() {
+        let (name, value) = step.split_once('=').unwrap_or((step, ""));
+        match name {
+            // Move into a cgroup.
+            "join" => std::fs::write(format!("{value}/cgroup.procs"), "0").map_err(|e| format!("{value}: {e}"))?,
+            // Be a process that may not be ptraced, as password managers are.
+            "undumpable" => {
+                rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+            }
+            "connect" => socket = Some(UnixStream::connect(value).map_err(|e| format!("{value}: {e}"))?),
+            // Leave the socket to a child, and go.
+            "leave" => {
+                let socket = socket.take().ok_or("no socket to leave")?;
+                Command::new(std::env::current_exe()?)
+                    .arg("hold-stdin")
+                    .stdin(Stdio::from(OwnedFd::from(socket)))
+                    .spawn()?;
+                return Ok(());
+            }
+            "hold-stdin" => {
+                let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+                wait_for_the_end(UnixStream::from(fd))?;
+            }
+            // Wait until the other side closes.
+            "hold" => wait_for_the_end(socket.take().ok_or("no socket to hold")?)?,
+            // Go on in another thread while the first one dies.
+            "leaderless" => return leaderless(rest.cloned().collect()),
+            // Connect again and again until the other side stops listening.
+            "storm" => storm(value),
+            // Move between two cgroups until killed.
+            "hop" => hop(value)?,
+            // Do as told on standard input.
+            "script" => script(Client::new(socket.take().ok_or("no socket")?)?)?,
+            _ => return Err(format!("no such step: {step}").into()),
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_the_end(mut socket: UnixStream) -> Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+fn leaderless(rest: Vec<String>) -> Result<()> {
+    std::thread::Builder::new().spawn(move || {
+        // The other side must not look before the first thread is dead.
+        while !std::fs::read_to_string("/proc/self/status").is_ok_and(|s| s.contains("State:\tZ")) {
+            std::thread::yield_now();
+        }
+        let code = if let Err(e) = steps(rest) {
+            eprintln!("peer: {e}");
+            1
+        } else {
+            0
+        };
+        std::process::exit(code);
+    })?;
+    // SAFETY: ends this thread alone, and nothing of it is used afterwards: its stack is left as it is.
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    Ok(())
+}
+
+fn storm(socket: &str) {
+    while UnixStream::connect(socket).is_ok() {}
+}
+
+fn hop(value: &str) -> Result<()> {
+    let (a, b) = value.split_once(',').ok_or("hop=DIR,DIR")?;
+    loop {
+        for dir in [a, b] {
+            std::fs::write(format!("{dir}/cgroup.procs"), "0")?;
+        }
+    }
+}
+
+fn script(mut client: Client) -> Result<()> {
+    let mut out = std::io::stdout();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = match words[..] {
+            ["globals"] => {
+                let globals: Vec<_> =
+                    client.globals().iter().map(|g| json!([g.name, g.interface, g.version])).collect();
+                json!({"globals": globals, "removed": client.removed(), "received": client.received()})
+            }
+            ["bind", name, interface, version] => show(&client.bind(name.parse()?, interface, version.parse()?)?),
+            ["sync"] => show(&client.sync()?),
+            _ => return Err(format!("no such command: {line}").into()),
+        };
+        writeln!(out, "{answer}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn show(answer: &Answer) -> serde_json::Value {
+    match answer {
+        Answer::Done => json!({"answer": "done"}),
+        Answer::Error(object, code, message) => {
+            json!({"answer": "error", "object": object, "code": code, "message": message})
+        }
+        Answer::Closed => json!({"answer": "closed"}),
+    }
+}

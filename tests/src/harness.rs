@@ -1,0 +1,240 @@
+//! Starting the tests as the right user in the right cgroup.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::admin::{self, Admin};
+use crate::{Context, Outcome, TestCgroup, cgroups};
+
+/// The unprivileged user that root runs the tests as, and a third one.
+const TEST_UID: u32 = 61_184;
+/// A user who has no say over anybody here.
+pub const THIRD_UID: u32 = 61_185;
+
+/// Tells the second start of the program that it is that.
+const PREPARED: &str = "WAYLAND_AUTH_TESTS_PREPARED";
+
+/// What a test needs beyond an ordinary user with a delegated cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// Things that only root can do.
+    Root,
+    /// A program.
+    Program(&'static str),
+}
+
+/// A test: its name is a sentence, what it needs, and what it does.
+pub type Test = (&'static str, Needs, fn(&World) -> Outcome);
+
+/// What all tests of a program share.
+#[derive(Debug)]
+pub struct World {
+    cgroup: PathBuf,
+    admin: Option<Admin>,
+    temp: tempfile::TempDir,
+    peer: PathBuf,
+}
+
+impl World {
+    /// The cgroup that belongs to the tests. The test program itself sits in `server` below it.
+    #[must_use]
+    pub fn cgroup(&self) -> &Path {
+        &self.cgroup
+    }
+
+    /// Makes a cgroup.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn new_cgroup(&self) -> Result<TestCgroup, String> {
+        TestCgroup::new(&self.cgroup, "case")
+    }
+
+    /// A new directory for a test's sockets and files, closed to others.
+    ///
+    /// # Errors
+    ///
+    /// If that fails.
+    pub fn new_dir(&self) -> Result<PathBuf, String> {
+        let dir = tempfile::Builder::new().prefix("t").tempdir_in(self.temp.path()).context("temporary directory")?;
+        Ok(dir.keep())
+    }
+
+    /// Root, for the tests that [need](Needs::Root) it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub fn admin(&self) -> Result<&Admin, String> {
+        self.admin.as_ref().context("this test needs root, and does not say so")
+    }
+
+    /// The program that plays the clients.
+    #[must_use]
+    pub fn peer(&self) -> &Path {
+        &self.peer
+    }
+
+    /// The user that compositor and clients are here.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+}
+
+/// Runs the tests of a program. `peer` is the path of the program that plays the clients.
+#[must_use]
+pub fn main(peer: &str, tests: &'static [Test]) -> ExitCode {
+    let run = if std::env::var_os(PREPARED).is_none() && rustix::process::geteuid().is_root() {
+        run_as_user(Path::new(peer))
+    } else {
+        run_here(Path::new(peer), tests)
+    };
+    run.unwrap_or_else(|e| {
+        eprintln!("the tests could not be started: {e}");
+        ExitCode::FAILURE
+    })
+}
+
+fn unique() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    format!("wayland-auth-tests-{}-{now:x}", std::process::id())
+}
+
+/// As root: prepares a cgroup, starts this program again as an ordinary user, and stays as the admin.
+fn run_as_user(peer: &Path) -> Result<ExitCode, String> {
+    let cgroup = cgroups::own()?.join(unique());
+    fs::create_dir(&cgroup).context(cgroup.display())?;
+    let result = start_as_user(&cgroup, peer);
+    // We are inside ourselves: leave first.
+    let up = cgroup.parent().context("no parent")?.join("cgroup.procs");
+    fs::write(&up, "0").context(up.display())?;
+    cgroups::remove_tree(&cgroup)?;
+    result
+}
+
+fn start_as_user(cgroup: &Path, peer: &Path) -> Result<ExitCode, String> {
+    for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        let path = if file.is_empty() { cgroup.to_owned() } else { cgroup.join(file) };
+        chown(&path, Some(TEST_UID), Some(TEST_UID)).context(path.display())?;
+    }
+    let server = cgroup.join("server");
+    fs::create_dir(&server).context(server.display())?;
+    for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        let path = if file.is_empty() { server.clone() } else { server.join(file) };
+        chown(&path, Some(TEST_UID), Some(TEST_UID)).context(path.display())?;
+    }
+    let temp = tempfile::Builder::new().prefix("wayland-auth-tests-").tempdir().context("temporary directory")?;
+    fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o755)).context("temporary directory")?;
+    let exe = reachable(&std::env::current_exe().context("this program")?, temp.path())?;
+    let peer = reachable(peer, temp.path())?;
+
+    fs::write(server.join("cgroup.procs"), "0").context("cannot enter the tests' cgroup")?;
+    let (ours, theirs) = UnixStream::pair().context("socket pair")?;
+    let mut command = Command::new(exe);
+    command.args(std::env::args_os().skip(1));
+    command.env(PREPARED, cgroup).env("WAYLAND_AUTH_PEER", &peer).env("HOME", "/").env_remove("XDG_RUNTIME_DIR");
+    for program in ["WAYLAND_AUTH_TOOL", "WAYLAND_AUTH_DEMO"] {
+        if let Some(path) = std::env::var_os(program) {
+            command.env(program, reachable(Path::new(&path), temp.path())?);
+        }
+    }
+    command.uid(TEST_UID).gid(TEST_UID).stdin(Stdio::from(OwnedFd::from(theirs))).current_dir("/");
+    let mut child = command.spawn().context("this program, once more")?;
+    drop(command);
+    admin::serve(ours);
+    let status = child.wait().context("the tests")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The program, or a copy of it where everybody can reach it.
+fn reachable(program: &Path, temp: &Path) -> Result<PathBuf, String> {
+    let program = fs::canonicalize(program).context(program.display())?;
+    let open = program.ancestors().skip(1).all(|dir| fs::metadata(dir).is_ok_and(|m| m.mode() & 0o001 != 0));
+    if open {
+        return Ok(program);
+    }
+    let copy = temp.join(program.file_name().context("no file name")?);
+    fs::copy(&program, &copy).context(format!("{} to {}", program.display(), copy.display()))?;
+    Ok(copy)
+}
+
+/// As an ordinary user, or for him: makes the world and runs the tests.
+fn run_here(peer: &Path, tests: &'static [Test]) -> Result<ExitCode, String> {
+    let (cgroup, admin) = match std::env::var_os(PREPARED) {
+        Some(cgroup) => (PathBuf::from(cgroup), Some(admin::from_stdin()?)),
+        None => (own_world()?, None),
+    };
+    let peer = std::env::var_os("WAYLAND_AUTH_PEER").map_or_else(|| peer.to_owned(), PathBuf::from);
+    let temp = tempfile::Builder::new().prefix("wayland-auth-tests-").tempdir().context("temporary directory")?;
+    let ours = admin.is_none();
+    let world = Arc::new(World { cgroup: cgroup.clone(), admin, temp, peer });
+    let arguments = Arguments::from_args();
+    let mut skipped = BTreeMap::new();
+    let trials = tests.iter().map(|&(name, needs, test)| {
+        let missing = missing(needs, &world);
+        let ignored = missing.is_some();
+        if let Some(why) = missing {
+            skipped.insert(name, why);
+        }
+        let world = Arc::clone(&world);
+        Trial::test(name, move || test(&world).map_err(Into::into)).with_ignored_flag(ignored)
+    });
+    let trials = trials.collect();
+    for (name, why) in &skipped {
+        println!("skipped: {name}: {why}");
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(world);
+    if ours {
+        let up = cgroup.parent().context("no parent")?.join("cgroup.procs");
+        fs::write(&up, "0").context(up.display())?;
+        cgroups::remove_tree(&cgroup)?;
+    }
+    Ok(conclusion.exit_code())
+}
+
+/// As an ordinary user: a cgroup inside our own, if that was delegated to us.
+fn own_world() -> Result<PathBuf, String> {
+    let cgroup = cgroups::own()?.join(unique());
+    let remedy = "run the tests with `cargo xtask test`, or under `systemd-run --user --scope -p Delegate=yes`";
+    fs::create_dir(&cgroup).context(format!("{}: {remedy}", cgroup.display()))?;
+    let server = cgroup.join("server");
+    fs::create_dir(&server).context(server.display())?;
+    fs::write(server.join("cgroup.procs"), "0").context(format!("{}: {remedy}", server.display()))?;
+    Ok(cgroup)
+}
+
+fn missing(needs: Needs, world: &World) -> Option<String> {
+    match needs {
+        Needs::Nothing => None,
+        Needs::Root => world.admin.is_none().then(|| "needs root (run the tests as root to see it)".to_owned()),
+        // A missing program is a failure of the set-up, not a reason to skip: the test will say so.
+        Needs::Program(_) => None,
+    }
+}
+
+/// The full path of a program.
+///
+/// # Errors
+///
+/// If it is not installed.
+pub fn program(name: &str) -> Result<OsString, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|p| p.is_file());
+    found.map(PathBuf::into_os_string).context(format!("`{name}` is not installed: `cargo xtask test` installs it"))
+}

@@ -1,0 +1,193 @@
+//! A Wayland client down to the bytes: it sees exactly what the server sends, and can ask for
+//! what no library would ask for.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::Context;
+
+const DISPLAY: u32 = 1;
+const REGISTRY: u32 = 2;
+
+/// A global as the registry announces it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Global {
+    /// Its number.
+    pub name: u32,
+    /// Its interface.
+    pub interface: String,
+    /// Its version.
+    pub version: u32,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The server went on.
+    Done,
+    /// A protocol error: object, code, message.
+    Error(u32, u32, String),
+    /// The connection was closed without a word.
+    Closed,
+}
+
+/// A connection with one registry.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+    input: Vec<u8>,
+    next_id: u32,
+    globals: Vec<Global>,
+    removed: Vec<u32>,
+    received: usize,
+}
+
+struct Event {
+    object: u32,
+    opcode: u16,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// Asks for the registry.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub fn new(stream: UnixStream) -> Result<Self, String> {
+        stream.set_read_timeout(Some(crate::connect::PATIENCE)).context("timeout")?;
+        let mut client = Self {
+            stream,
+            input: Vec::new(),
+            next_id: REGISTRY + 1,
+            globals: Vec::new(),
+            removed: Vec::new(),
+            received: 0,
+        };
+        client.request(DISPLAY, 1, &REGISTRY.to_ne_bytes())?;
+        match client.sync()? {
+            Answer::Done => Ok(client),
+            other => Err(format!("no registry: {other:?}")),
+        }
+    }
+
+    /// The globals that are there now.
+    #[must_use]
+    pub fn globals(&self) -> &[Global] {
+        &self.globals
+    }
+
+    /// The numbers that were taken back so far, whether ever announced or not.
+    #[must_use]
+    pub fn removed(&self) -> &[u32] {
+        &self.removed
+    }
+
+    /// How many bytes the server sent so far.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
+    /// Asks for a global by its number, announced or not, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the server says nothing at all.
+    pub fn bind(&mut self, name: u32, interface: &str, version: u32) -> Result<Answer, String> {
+        let mut body = name.to_ne_bytes().to_vec();
+        let len = u32::try_from(interface.len() + 1).context("interface")?;
+        body.extend(len.to_ne_bytes());
+        body.extend(interface.as_bytes());
+        body.resize(body.len() + 4 - interface.len() % 4, 0);
+        body.extend(version.to_ne_bytes());
+        body.extend(self.take_id().to_ne_bytes());
+        if self.request(REGISTRY, 0, &body).is_err() {
+            return Ok(Answer::Closed);
+        }
+        self.sync()
+    }
+
+    /// Waits until the server has done all that was asked.
+    ///
+    /// # Errors
+    ///
+    /// If the server says nothing at all.
+    pub fn sync(&mut self) -> Result<Answer, String> {
+        let callback = self.take_id();
+        // If this cannot be written any more, what the server said before it closed can still be read.
+        let _ = self.request(DISPLAY, 0, &callback.to_ne_bytes());
+        loop {
+            let Some(event) = self.event()? else { return Ok(Answer::Closed) };
+            match (event.object, event.opcode) {
+                (DISPLAY, 0) => {
+                    let message = string(&event.body, 8).unwrap_or_default();
+                    return Ok(Answer::Error(word(&event.body, 0), word(&event.body, 4), message));
+                }
+                (REGISTRY, 0) => {
+                    let interface = string(&event.body, 4).context("a broken global")?;
+                    let version = word(&event.body, event.body.len() - 4);
+                    self.globals.push(Global { name: word(&event.body, 0), interface, version });
+                }
+                (REGISTRY, 1) => {
+                    let name = word(&event.body, 0);
+                    self.removed.push(name);
+                    self.globals.retain(|g| g.name != name);
+                }
+                (object, 0) if object == callback => return Ok(Answer::Done),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn request(&mut self, object: u32, opcode: u32, body: &[u8]) -> Result<(), String> {
+        let size = u32::try_from(body.len() + 8).context("size")?;
+        let mut bytes = object.to_ne_bytes().to_vec();
+        bytes.extend((size << 16 | opcode).to_ne_bytes());
+        bytes.extend(body);
+        self.stream.write_all(&bytes).context("write")
+    }
+
+    /// The next event; `None` when the connection is closed.
+    fn event(&mut self) -> Result<Option<Event>, String> {
+        loop {
+            if self.input.len() >= 8 {
+                let size = (word(&self.input, 4) >> 16) as usize;
+                if size < 8 {
+                    return Err("an event of no size".to_owned());
+                }
+                if self.input.len() >= size {
+                    let rest = self.input.split_off(size);
+                    let bytes = std::mem::replace(&mut self.input, rest);
+                    let opcode = (word(&bytes, 4) & 0xffff) as u16;
+                    return Ok(Some(Event { object: word(&bytes, 0), opcode, body: bytes[8..].to_vec() }));
+                }
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Ok(None),
+                Ok(n) => {
+                    self.received += n;
+                    self.input.extend(&chunk[..n]);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return Ok(None),
+                Err(e) => return Err(format!("read: {e}")),
+            }
+        }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_ne_bytes)
+}
+
+fn string(bytes: &[u8], at: usize) -> Option<String> {
+    let len = word(bytes, at) as usize;
+    let text = bytes.get(at + 4..at + 4 + len.checked_sub(1)?)?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}

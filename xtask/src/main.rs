@@ -1,0 +1,2 @@
+//! Set-up, demonstration, tests and benches of the workspace.
+fn main() {}
