@@ -23,6 +23,10 @@ mod sys;
 #[cfg(feature = "wayland")]
 pub mod wayland;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use sys::spawn;
+
 pub use identity::{Identified, Identity, Resolver};
 #[cfg(feature = "policy")]
 pub use policy::{Capability, CapabilitySet, Policy, Verdict};

@@ -3,8 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use calloop::generic::Generic;
+use calloop::timer::{TimeoutAction, Timer};
 use calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory};
 use wayland_server::ListeningSocket;
 
@@ -14,19 +16,26 @@ use crate::wayland::{Authenticator, ClientAuth};
 /// How many connections are accepted in a row before the event loop gets its turn.
 const BATCH: usize = 32;
 
+/// How long the source does not look at its socket after it could not even turn a client away.
+const REST: Duration = Duration::from_millis(100);
+
 /// A listening socket whose every connection is identified before the compositor sees it.
 ///
 /// Yields `(UnixStream, ClientAuth)`: put the latter into the client's data and the former into
 /// `insert_client`. A failed `accept` concerns one connection and never stops the source: when file
 /// descriptors run out, the waiting connection is taken with a spare one and closed, so that
 /// neither the queue fills up nor the event loop spins; a connection for whose identification
-/// there are none left is closed too.
+/// there are none left is closed too. If even the spare one does not help, because another thread has it
+/// or the whole system has none, clients wait until there are some again, looked for ten times a second.
 #[derive(Debug)]
 pub struct AuthenticatedSocket<L: AsFd = ListeningSocket> {
     listener: Generic<L>,
     accept: fn(&L) -> io::Result<Option<UnixStream>>,
     authenticator: Authenticator,
     spare: Option<OwnedFd>,
+    /// Runs while the listener is not registered.
+    rest: Option<Timer>,
+    is_listening: bool,
 }
 
 impl AuthenticatedSocket<ListeningSocket> {
@@ -59,7 +68,7 @@ impl AuthenticatedSocket<UnixListener> {
 impl<L: AsFd> AuthenticatedSocket<L> {
     fn with(authenticator: Authenticator, listener: L, accept: fn(&L) -> io::Result<Option<UnixStream>>) -> Self {
         let listener = Generic::new(listener, Interest::READ, Mode::Level);
-        Self { listener, accept, authenticator, spare: spare() }
+        Self { listener, accept, authenticator, spare: spare(), rest: None, is_listening: false }
     }
 
     /// The listening socket.
@@ -87,10 +96,20 @@ impl<L: AsFd> AuthenticatedSocket<L> {
             Err(e) if is_exhausted(&e) => {
                 // Give the spare descriptor for this connection, so that it can be closed.
                 self.spare = None;
-                let turned_away = (self.accept)(listener).is_ok_and(|stream| stream.is_some());
+                let second = (self.accept)(listener).map(drop_client);
                 self.spare = spare();
-                tracing::warn!(error = %e, turned_away, "out of file descriptors or memory: a new client was turned away");
-                if turned_away { Accepted::Failed } else { Accepted::Nothing }
+                match second {
+                    Ok(true) => {
+                        tracing::warn!(error = %e, "out of file descriptors or memory: a new client was turned away");
+                        Accepted::Failed
+                    }
+                    // It went by itself.
+                    Ok(false) => Accepted::Nothing,
+                    Err(e) => {
+                        tracing::warn!(error = %e, "out of file descriptors or memory: new clients have to wait");
+                        Accepted::Exhausted
+                    }
+                }
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a connection could not be accepted");
@@ -105,6 +124,13 @@ enum Accepted {
     /// This one was not served; another may wait.
     Failed,
     Nothing,
+    /// Those who wait can be neither served nor turned away.
+    Exhausted,
+}
+
+/// Closes a connection; whether there was one.
+fn drop_client(stream: Option<UnixStream>) -> bool {
+    stream.is_some()
 }
 
 fn spare() -> Option<OwnedFd> {
@@ -130,6 +156,17 @@ impl<L: AsFd> EventSource for AuthenticatedSocket<L> {
     where
         F: FnMut(Self::Event, &mut Self::Metadata) -> Self::Ret,
     {
+        let mut rested = false;
+        if let Some(rest) = &mut self.rest {
+            rest.process_events(readiness, token, |_, ()| {
+                rested = true;
+                TimeoutAction::Drop
+            })?;
+        }
+        if rested {
+            self.rest = None;
+            return Ok(PostAction::Reregister);
+        }
         let mut ready = false;
         self.listener.process_events(readiness, token, |_, _| {
             ready = true;
@@ -141,6 +178,11 @@ impl<L: AsFd> EventSource for AuthenticatedSocket<L> {
                     Accepted::Client(stream, auth) => callback((stream, auth), &mut ()),
                     Accepted::Failed => {}
                     Accepted::Nothing => break,
+                    Accepted::Exhausted => {
+                        // The socket stays readable: to go on looking at it would be to spin.
+                        self.rest = Some(Timer::from_duration(REST));
+                        return Ok(PostAction::Reregister);
+                    }
                 }
             }
         }
@@ -148,14 +190,25 @@ impl<L: AsFd> EventSource for AuthenticatedSocket<L> {
     }
 
     fn register(&mut self, poll: &mut Poll, token_factory: &mut TokenFactory) -> calloop::Result<()> {
-        self.listener.register(poll, token_factory)
+        match &mut self.rest {
+            Some(rest) => rest.register(poll, token_factory),
+            None => {
+                self.listener.register(poll, token_factory)?;
+                self.is_listening = true;
+                Ok(())
+            }
+        }
     }
 
     fn reregister(&mut self, poll: &mut Poll, token_factory: &mut TokenFactory) -> calloop::Result<()> {
-        self.listener.reregister(poll, token_factory)
+        self.unregister(poll)?;
+        self.register(poll, token_factory)
     }
 
     fn unregister(&mut self, poll: &mut Poll) -> calloop::Result<()> {
-        self.listener.unregister(poll)
+        if let Some(rest) = &mut self.rest {
+            rest.unregister(poll)?;
+        }
+        if std::mem::take(&mut self.is_listening) { self.listener.unregister(poll) } else { Ok(()) }
     }
 }

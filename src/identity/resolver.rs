@@ -162,6 +162,7 @@ impl Resolver {
         let socket = socket.as_fd();
         let identified = self.identify_once(socket, trust);
         if !is_short_of_resources(&identified.identity) {
+            self.reserve.fill();
             return identified;
         }
         self.reserve.lend(|| self.identify_once(socket, trust))

@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use child::Plan;
 pub use child::Step;
-pub use signals::{Received, SignalMask, Signals};
+pub use signals::{Received, SignalMask, Signals, keep_exit_statuses};
 
 /// A program to execute, with everything it gets.
 #[derive(Debug)]

@@ -207,7 +207,7 @@ impl Authenticator {
 fn finish(identified: Identified, verdict: Verdict) -> ClientAuth {
     tracing::debug!(
         identity = %identified.identity,
-        evidence = %identified.evidence,
+        evidence = %identified.evidence.to_string().replace('\n', "; "),
         allowed = ?verdict.allowed(),
         "a client connected",
     );

@@ -56,6 +56,11 @@ impl Failure {
         self.status
     }
 
+    /// What failed, without the remedies.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Tells the user, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         output::complain(&self.message);

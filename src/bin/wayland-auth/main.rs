@@ -30,6 +30,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    wayland_auth::spawn::keep_exit_statuses();
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Show(args) => show::show(&args),

@@ -34,7 +34,7 @@ use labelled::LabelledCgroup;
 use program::CommandLine;
 
 pub(crate) use args::RunArgs;
-pub(crate) use bwrap::{MINIMUM as BWRAP_MINIMUM, Bubblewrap as InstalledBubblewrap};
+pub(crate) use bwrap::{Bubblewrap as InstalledBubblewrap, MINIMUM as BWRAP_MINIMUM};
 pub(crate) use hierarchy::{OwnCgroup as UsableCgroup, REMEDIES as CGROUP_REMEDIES};
 pub(crate) use janitor::{JanitorArgs, keep_watch};
 
@@ -43,16 +43,22 @@ pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let command = CommandLine::find(&args.command)?;
     let bwrap = if args.confine { Some(Bubblewrap::find()?) } else { None };
     let Some(label) = args.label() else {
-        return launch(&args, &command, bwrap.as_ref(), None);
+        return launch(&args, &command, bwrap.as_ref(), &take_over_signals()?, None);
     };
     let own = match OwnCgroup::find() {
         Ok(own) => own,
         Err(why) => return Err(scope::enter(args.in_scope, why)),
     };
+    // From here on no signal ends us before the cgroup is removed.
+    let signals = take_over_signals()?;
     sweep::sweep(&own);
     let cgroup = LabelledCgroup::create(&own, &label)?;
-    launch(&args, &command, bwrap.as_ref(), Some(&cgroup))
+    launch(&args, &command, bwrap.as_ref(), &signals, Some(&cgroup))
     // `cgroup` is dropped here, and removed.
+}
+
+fn take_over_signals() -> Result<Signals, Failure> {
+    Signals::block(supervise::RECEIVED).map_err(|e| Failure::launcher("could not take signals over").because(e))
 }
 
 /// Starts the command, and stays until it has ended.
@@ -60,19 +66,19 @@ fn launch(
     args: &RunArgs,
     command: &CommandLine,
     bwrap: Option<&Bubblewrap>,
+    signals: &Signals,
     cgroup: Option<&LabelledCgroup<'_>>,
 ) -> Result<ExitCode, Failure> {
-    let signals =
-        Signals::block(supervise::RECEIVED).map_err(|e| Failure::launcher("could not take signals over").because(e))?;
     match bwrap {
         None => {
             let environment = program::environment(program::DESCRIPTOR_VARIABLES, []);
             let program = command.program(environment, signals.mask_before())?;
             let process = start(args, command, &program, cgroup)?;
-            supervise::supervise(&process, &signals, None)
+            supervise::supervise(&process, signals, None)
         }
         Some(bwrap) => {
             let confinement = Confinement::plan()?;
+            confinement.check_streams()?;
             confinement.check_visible(command)?;
             if let Some(why) = &confinement.without_wayland {
                 output::warn(format_args!("the sandbox gets no Wayland socket: {why}"));
@@ -81,7 +87,7 @@ fn launch(
             let program = bwrap.program(&confinement, command, status_write, signals.mask_before())?;
             let process = start(args, command, &program, cgroup)?;
             drop(program);
-            supervise::supervise(&process, &signals, Some(Sandbox::new(status)))
+            supervise::supervise(&process, signals, Some(Sandbox::new(status)))
         }
     }
 }

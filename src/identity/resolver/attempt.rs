@@ -219,8 +219,13 @@ impl Resolver {
 
     /// Finds out which of the directories hold the compositor too.
     fn mark_shared(&self, parts: &Parts, labels: &mut [Labelled]) -> Result<(), Stop> {
-        // If our own place cannot be told, nothing counts as shared: that only takes rights away.
-        let Ok(own) = parts.own.ids(&parts.cgroups, &parts.procfs) else { return Ok(()) };
+        let own = match parts.own.ids(&parts.cgroups, &parts.procfs) {
+            Ok(own) => own,
+            // A shortage passes: with it the answer would be another one than a moment later.
+            Err(Miss::Sys(e)) if e.meaning() == Meaning::Resources => return Err(e.into()),
+            // If our own place cannot be told, nothing counts as shared: that only takes rights away.
+            Err(_) => return Ok(()),
+        };
         for label in labels {
             label.shared = own.contains(&CgroupId(sys::handle_id(label.dir.as_fd())?));
         }

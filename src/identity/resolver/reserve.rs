@@ -14,23 +14,36 @@ pub(super) struct Reserve {
 
 impl Reserve {
     pub(super) fn new() -> Self {
-        Self { spare: Mutex::new(acquire()) }
+        let reserve = Self { spare: Mutex::default() };
+        reserve.fill();
+        reserve
     }
 
     /// Gives the spare descriptors back while `f` runs, then takes new ones.
     ///
-    /// Another thread may be faster in using them up; then `f` fails as it did before.
+    /// Another thread may be faster in using them up; then `f` fails as it did before, and what could
+    /// not be taken again is missing until [`fill`](Self::fill) finds it.
     pub(super) fn lend<T>(&self, f: impl FnOnce() -> T) -> T {
         let mut spare = self.spare.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         spare.clear();
         let result = f();
-        *spare = acquire();
+        top_up(&mut spare);
         result
+    }
+
+    /// Takes what is missing, now that descriptors can be had again. Waits for nobody.
+    pub(super) fn fill(&self) {
+        if let Ok(mut spare) = self.spare.try_lock() {
+            top_up(&mut spare);
+        }
     }
 }
 
-/// Opens as many descriptors as can be had, up to [`SPARE`].
-fn acquire() -> Vec<OwnedFd> {
-    let open = || std::fs::File::open("/dev/null").ok().map(OwnedFd::from);
-    std::iter::repeat_with(open).take(SPARE).flatten().collect()
+/// Opens as many descriptors as can be had, up to [`SPARE`] in all.
+fn top_up(spare: &mut Vec<OwnedFd>) {
+    while spare.len() < SPARE
+        && let Ok(file) = std::fs::File::open("/dev/null")
+    {
+        spare.push(file.into());
+    }
 }

@@ -20,6 +20,12 @@ impl std::fmt::Debug for SignalMask {
 }
 
 impl SignalMask {
+    /// No signals.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(&[])
+    }
+
     fn of(signals: &[Signal]) -> Self {
         let mut set = MaybeUninit::uninit();
         // SAFETY: `set` is valid for writes, and sigemptyset(3) initialises all of it.
@@ -35,7 +41,7 @@ impl SignalMask {
     }
 
     /// Makes this the calling thread's mask. Async-signal-safe.
-    pub(super) fn apply(&self) {
+    pub fn apply(&self) {
         // SAFETY: the set is initialised; the old mask is not asked for. It cannot fail, as `SIG_SETMASK` is a valid way.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.set, std::ptr::null_mut()) };
     }
@@ -44,7 +50,8 @@ impl SignalMask {
 /// Signals that no longer interrupt this thread, but can be read.
 ///
 /// For a process of one thread. They stay blocked when this is dropped: what they would do by
-/// default (end the process) is what their reader decided against.
+/// default (end the process) is what their reader decided against. Processes that this one makes inherit
+/// that, unless they set [`SignalMask::none`].
 #[derive(Debug)]
 pub struct Signals {
     fd: OwnedFd,
@@ -79,7 +86,7 @@ impl Signals {
     /// * [signalfd(2)](https://man7.org/linux/man-pages/man2/signalfd.2.html)
     pub fn block(signals: &[Signal]) -> io::Result<Self> {
         let mask = SignalMask::of(signals);
-        let mut before = SignalMask::of(&[]);
+        let mut before = SignalMask::none();
         // SAFETY: both sets are initialised, and `before` is valid for writes.
         let rc = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const mask.set, &raw mut before.set) };
         if rc != 0 {
@@ -117,6 +124,15 @@ impl Signals {
         // ssi_signo is the first field, ssi_errno the second and ssi_code the third.
         Ok(Signal::from_named_raw(field(0)).map(|signal| Received { signal, by_kernel: field(8) == SI_KERNEL }))
     }
+}
+
+/// Makes the kernel keep the exit statuses of this process' children until they are asked for.
+///
+/// It does not where `SIGCHLD` is ignored, and a process inherits that from its maker; several
+/// compositors ignore it.
+pub fn keep_exit_statuses() {
+    // SAFETY: SIGCHLD is a valid signal, and SIG_DFL a valid disposition that runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 impl AsFd for Signals {

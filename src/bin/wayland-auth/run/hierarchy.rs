@@ -15,7 +15,8 @@ use crate::output::shown;
 /// `statfs(2)`'s type of cgroup2.
 const CGROUP2_MAGIC: u32 = 0x6367_7270;
 
-pub(super) const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+pub(super) const DIR_FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// What to do where no cgroup can be made.
 pub(crate) const REMEDIES: &[&str] = &[
@@ -44,12 +45,10 @@ pub(crate) enum Unusable {
     #[error("this process is in no cgroup that it can see: `{0}` in /proc/self/cgroup")]
     Outside(String),
     /// It belongs to somebody else.
-    #[error("{what} of {path} may not be written, and a command cannot be started in a cgroup below without that")]
+    #[error("{path}, in which this process is, cannot be written to")]
     NotWritable {
-        /// The directory.
+        /// The directory, or its `cgroup.procs`.
         path: String,
-        /// The part of it.
-        what: &'static str,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -78,7 +77,7 @@ impl OwnCgroup {
     /// systemd leaves alone what it finds inside the cgroup of a unit. Both `cgroup.procs` matter, that of
     /// the destination (which we shall make) and that of the common ancestor (which is this directory).
     pub(crate) fn find() -> Result<Self, Unusable> {
-        let unreadable = |path: &str| move |source| Unusable::Unreadable { path: path.into(), source };
+        let unreadable = |path: &'static str| move |source| Unusable::Unreadable { path: path.into(), source };
         let text = std::fs::read("/proc/self/cgroup").map_err(unreadable("/proc/self/cgroup"))?;
         let path = unified_path(&text).ok_or(Unusable::NotMounted)?;
         if path.starts_with("/..") {
@@ -98,14 +97,15 @@ impl OwnCgroup {
 
     fn open(mount_point: &Path, path: &Path) -> Result<Self, Unusable> {
         let relative = path.strip_prefix("/").unwrap_or(path);
-        let location = mount_point.join(relative);
+        let at_root = relative.as_os_str().is_empty();
+        let location = if at_root { mount_point.to_owned() } else { mount_point.join(relative) };
         let unreadable = |e: Errno| Unusable::Unreadable { path: shown(&location), source: e.into() };
         let root = rustix::fs::openat(CWD, mount_point, DIR_FLAGS, Mode::empty()).map_err(unreadable)?;
         let magic = rustix::fs::fstatfs(&root).map_err(unreadable)?.f_type;
         if magic as u32 != CGROUP2_MAGIC {
             return Err(Unusable::NotMounted);
         }
-        let dir = if relative.as_os_str().is_empty() {
+        let dir = if at_root {
             root
         } else {
             let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
@@ -123,11 +123,9 @@ impl OwnCgroup {
         {
             return Err(Unusable::Threaded { path: shown(&self.location), kind });
         }
-        let needed = [("the directory", ".", Access::WRITE_OK | Access::EXEC_OK), ("cgroup.procs", "cgroup.procs", Access::WRITE_OK)];
-        for (what, name, access) in needed {
+        for (name, access) in [(".", Access::WRITE_OK | Access::EXEC_OK), ("cgroup.procs", Access::WRITE_OK)] {
             rustix::fs::accessat(&self.dir, name, access, AtFlags::empty()).map_err(|e| Unusable::NotWritable {
-                path: shown(&self.location),
-                what,
+                path: shown(&if name == "." { self.location.clone() } else { self.location.join(name) }),
                 source: e.into(),
             })?;
         }

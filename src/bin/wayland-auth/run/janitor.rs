@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use clap::Args;
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use wayland_auth::spawn::SignalMask;
 
 use super::hierarchy::DIR_FLAGS;
 use super::sweep;
@@ -39,6 +40,8 @@ pub(super) fn start(base: BorrowedFd<'_>, name: &str) -> io::Result<()> {
 
 /// Carries out `janitor`.
 pub(crate) fn keep_watch(args: &JanitorArgs) -> Result<ExitCode, Failure> {
+    // `run` blocks signals, and its children inherit that.
+    SignalMask::none().apply();
     // Not the leader of a group unless somebody runs it by hand; then it may keep its session.
     let _ = rustix::process::setsid();
     let failed = |what: &str| Failure::new(FAILED, format!("{what} cgroup {}", args.name));

@@ -179,7 +179,8 @@ fn remove_or_warn(own: &OwnCgroup, name: &str) {
 }
 
 fn cannot_make(path: &Path, errno: Errno) -> Failure {
-    let failure = Failure::launcher(format!("could not make the cgroup {}", shown(path))).because(io::Error::from(errno));
+    let failure =
+        Failure::launcher(format!("could not make the cgroup {}", shown(path))).because(io::Error::from(errno));
     match errno {
         Errno::AGAIN => failure.remedy("raise cgroup.max.depth or cgroup.max.descendants of a cgroup above it"),
         Errno::ACCESS | Errno::PERM | Errno::ROFS => failure.remedies(super::CGROUP_REMEDIES.iter().copied()),
@@ -188,7 +189,8 @@ fn cannot_make(path: &Path, errno: Errno) -> Failure {
 }
 
 fn cannot_label(path: &Path, errno: Errno) -> Failure {
-    let failure = Failure::launcher(format!("could not label the cgroup {}", shown(path))).because(io::Error::from(errno));
+    let failure =
+        Failure::launcher(format!("could not label the cgroup {}", shown(path))).because(io::Error::from(errno));
     match errno {
         Errno::OPNOTSUPP => failure.remedy("run Linux 5.7 or newer, the first with user xattrs on cgroups"),
         _ => failure,

@@ -3,7 +3,6 @@
 use std::io;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::Pid;
 use wayland_auth::spawn::{Paused, Program, spawn_paused};
 
 use super::hierarchy::unified_path;
@@ -59,7 +58,7 @@ fn verify(cgroup: &LabelledCgroup<'_>, paused: &Paused) -> Result<(), Failure> {
 }
 
 fn pid_of(paused: &Paused) -> io::Result<i32> {
-    paused.pid().map(Pid::as_raw_pid).ok_or_else(|| io::ErrorKind::NotFound.into())
+    paused.pid().map(|pid| pid.as_raw_nonzero().get()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn cannot_move(cgroup: &LabelledCgroup<'_>, error: io::Error) -> Failure {
@@ -69,9 +68,8 @@ fn cannot_move(cgroup: &LabelledCgroup<'_>, error: io::Error) -> Failure {
     let failure = failure.because(error);
     match errno {
         Some(Errno::ACCESS | Errno::PERM) => failure.remedies(super::CGROUP_REMEDIES.iter().copied()),
-        Some(Errno::BUSY | Errno::OPNOTSUPP) => {
-            failure.remedy("start it from a cgroup whose cgroup.subtree_control is empty and whose cgroup.type is `domain`")
-        }
+        Some(Errno::BUSY | Errno::OPNOTSUPP) => failure
+            .remedy("start it from a cgroup whose cgroup.subtree_control is empty and whose cgroup.type is `domain`"),
         Some(Errno::AGAIN) => failure.remedy("raise pids.max of a cgroup above it"),
         _ => failure,
     }

@@ -14,10 +14,11 @@ use crate::session;
 /// program that it runs, so the pid, the terminal and the exit status stay the same. (If the manager
 /// refuses the scope, the message and the exit status 1 are systemd-run's.)
 pub(super) fn enter(in_scope: bool, why: Unusable) -> Failure {
-    let failure = Failure::launcher("no cgroup can be made here").because(why).remedies(REMEDIES.iter().copied());
+    let failure = Failure::launcher("no cgroup can be labelled here").because(why);
     if in_scope {
-        return failure.remedy("see why the delegated scope in which it runs is not writable");
+        return failure.remedy("see why the scope in which it runs, made for it with `Delegate=yes`, is not writable");
     }
+    let failure = failure.remedies(REMEDIES.iter().copied());
     let Some(systemd_run) = session::find_tool("systemd-run").filter(|_| session::has_user_manager()) else {
         return failure;
     };

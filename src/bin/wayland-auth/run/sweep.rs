@@ -1,10 +1,12 @@
 //! Removing the cgroups of launchers that were killed before they could.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Dir, FlockOperation, Mode};
 use rustix::process::{Pid, geteuid};
+use wayland_auth::identity::MAX_LEN;
+use wayland_auth::identity::label::XattrNames;
 
 use super::hierarchy::{DIR_FLAGS, OwnCgroup};
 use super::tree::{self, Events};
@@ -17,9 +19,9 @@ pub(super) const WHOSE_MAX: usize = 200;
 
 /// Removes what is abandoned beside us. Not being able to is no reason not to run.
 ///
-/// Abandoned is a directory that has one of our names, belongs to our user, contains no process and is
-/// locked by nobody. The lock tells that its launcher is gone, however often its pid is used again and
-/// whichever pid namespace it was in; a pid that is not in use only spares opening the others.
+/// Abandoned is a directory that has one of our names and a sandbox label, belongs to our user, contains no
+/// process and is locked by nobody. The lock tells that its launcher is gone, which its pid could not: that may
+/// be in use again, or be of another pid namespace. The pid in the name is for people.
 pub(super) fn sweep(own: &OwnCgroup) {
     let Ok(entries) = Dir::read_from(own.dir()) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -36,9 +38,18 @@ fn sweep_one(own: &OwnCgroup, name: &str) -> io::Result<()> {
     if rustix::fs::fstat(&dir)?.st_uid != geteuid().as_raw() || Events::open(dir.as_fd())?.is_populated()? {
         return Ok(());
     }
+    if !is_labelled(dir.as_fd()) {
+        return Ok(());
+    }
     rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive)?;
     // Populated since? Then it is busy, and stays.
     tree::remove(own.dir(), name)
+}
+
+/// Whether a sandbox engine's name is on it: somebody else's directory may be called as ours are.
+fn is_labelled(dir: BorrowedFd<'_>) -> bool {
+    let mut value = [0; MAX_LEN];
+    rustix::fs::fgetxattr(dir, XattrNames::default().engine.as_str(), &mut value).is_ok()
 }
 
 /// The pid in one of our names, `wayland-auth-<ID>-<pid>-<16 hexadecimal digits>`.

@@ -1,0 +1,106 @@
+//! The globals of the compositor, and which capability each of them needs.
+//!
+//! All of them are made at start and live as long as the compositor: what a client may not use is hidden from it, and
+//! never taken away.
+
+use smithay::{
+    reexports::{
+        calloop::LoopHandle,
+        wayland_server::{DisplayHandle, protocol::wl_shm},
+    },
+    wayland::{
+        compositor::CompositorState,
+        cursor_shape::CursorShapeManagerState,
+        foreign_toplevel_list::ForeignToplevelListState,
+        idle_notify::IdleNotifierState,
+        output::OutputManagerState,
+        security_context::SecurityContextState,
+        selection::{
+            data_device::DataDeviceState, ext_data_control, primary_selection::PrimarySelectionState, wlr_data_control,
+        },
+        shell::{wlr_layer::WlrLayerShellState, xdg::XdgShellState},
+        shm::ShmState,
+        single_pixel_buffer::SinglePixelBufferState,
+        viewporter::ViewporterState,
+        virtual_keyboard::VirtualKeyboardManagerState,
+    },
+};
+use wayland_auth::{Capability, allow};
+
+use crate::{client::ClientState, state::State};
+
+/// What smithay keeps about each global.
+#[derive(Debug)]
+pub(crate) struct Globals {
+    // Open to everyone.
+    pub(crate) compositor: CompositorState,
+    pub(crate) shm: ShmState,
+    pub(crate) xdg_shell: XdgShellState,
+    pub(crate) data_device: DataDeviceState,
+    pub(crate) primary_selection: PrimarySelectionState,
+    _output: OutputManagerState,
+    _viewporter: ViewporterState,
+    _single_pixel_buffer: SinglePixelBufferState,
+    _cursor_shape: CursorShapeManagerState,
+
+    // Each behind its capability.
+    pub(crate) layer_shell: WlrLayerShellState,
+    pub(crate) wlr_data_control: wlr_data_control::DataControlState,
+    pub(crate) ext_data_control: ext_data_control::DataControlState,
+    pub(crate) toplevel_list: ForeignToplevelListState,
+    pub(crate) idle_notifier: IdleNotifierState<State>,
+    _virtual_keyboard: VirtualKeyboardManagerState,
+    _security_context: SecurityContextState,
+}
+
+impl Globals {
+    /// Makes them all, but `wl_output`, `wl_seat` and screencopy.
+    pub(crate) fn new(
+        display: &DisplayHandle,
+        loop_handle: LoopHandle<'static, State>,
+        formats: impl IntoIterator<Item = wl_shm::Format>,
+    ) -> Self {
+        let primary_selection = PrimarySelectionState::new::<State>(display);
+        let clipboard_manager = allow::<ClientState>(Capability::CLIPBOARD_MANAGER);
+        Self {
+            compositor: CompositorState::new::<State>(display),
+            shm: ShmState::new::<State>(display, formats),
+            xdg_shell: XdgShellState::new::<State>(display),
+            data_device: DataDeviceState::new::<State>(display),
+            _output: OutputManagerState::new_with_xdg_output::<State>(display),
+            _viewporter: ViewporterState::new::<State>(display),
+            _single_pixel_buffer: SinglePixelBufferState::new::<State>(display),
+            _cursor_shape: CursorShapeManagerState::new::<State>(display),
+
+            layer_shell: WlrLayerShellState::new_with_filter::<State, _>(
+                display,
+                allow::<ClientState>(Capability::LAYER_SHELL),
+            ),
+            wlr_data_control: wlr_data_control::DataControlState::new::<State, _>(
+                display,
+                Some(&primary_selection),
+                clipboard_manager.clone(),
+            ),
+            ext_data_control: ext_data_control::DataControlState::new::<State, _>(
+                display,
+                Some(&primary_selection),
+                clipboard_manager,
+            ),
+            toplevel_list: ForeignToplevelListState::new_with_filter::<State>(
+                display,
+                allow::<ClientState>(Capability::TOPLEVEL_LIST),
+            ),
+            // Its state takes no filter: see the gate in `handlers::idle`.
+            idle_notifier: IdleNotifierState::new(display, loop_handle),
+            _virtual_keyboard: VirtualKeyboardManagerState::new::<State, _>(
+                display,
+                allow::<ClientState>(Capability::VIRTUAL_KEYBOARD),
+            ),
+            _security_context: SecurityContextState::new::<State, _>(
+                display,
+                allow::<ClientState>(Capability::SECURITY_CONTEXT),
+            ),
+            primary_selection,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! A small Wayland compositor that shows each application its own globals.
+//!
+//! It is what `wayland-auth` is shown with: each connection is identified before it becomes a client, each privileged
+//! global is behind a capability, and a policy says who has which. Else it is as small as a compositor can be that real
+//! programs run on: windows, popups, layers, a seat, the clipboard, captures; drawn headless with pixman, or nested in
+//! a window.
+//!
+//! The parts that another compositor would copy are few:
+//!
+//! * `run`, where the socket yields streams that are identified already;
+//! * `client`, where the identity is a field of the client's data;
+//! * `globals`, where a filter stands before each privileged global;
+//! * `handlers::idle`, where the state of a global takes no filter;
+//! * `security_context`, where clients come through a sandbox engine's socket.
+
+#![deny(unsafe_code)]
+
+mod audit;
+mod cli;
+mod client;
+mod command;
+mod error;
+mod frames;
+mod globals;
+mod handlers;
+#[cfg(feature = "winit")]
+mod input;
+mod policy;
+mod render;
+mod run;
+mod runtime_dir;
+mod screencopy;
+mod security_context;
+mod shell;
+mod signals;
+mod state;
+
+pub use self::{
+    cli::{BackendChoice, InvalidSize, Options, OutputSize},
+    error::StartError,
+    policy::BUILT_IN as BUILT_IN_POLICY,
+    run::run,
+    runtime_dir::SocketError,
+};
