@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let identified = resolver.identify(&stream, &Trust::default());
         let answer = format!("you are: {}\n{}\n", identified.identity, identified.evidence);
-        print!("{answer}\n");
+        println!("{answer}");
         if let Err(e) = stream.write_all(answer.as_bytes()) {
             eprintln!("the peer did not wait for its answer: {e}");
         }

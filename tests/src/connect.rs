@@ -27,6 +27,7 @@ pub struct Connection {
     /// Our end.
     pub stream: UnixStream,
     child: Option<Child>,
+    killed: bool,
 }
 
 impl<'a> Peers<'a> {
@@ -81,7 +82,7 @@ impl<'a> Peers<'a> {
         let (program, args) = line.split_first().context("no program")?;
         let mut child = Command::new(program).args(args).stdin(Stdio::null()).spawn().context(program)?;
         let stream = self.accept(Some(&mut child))?;
-        Ok(Connection { stream, child: Some(child) })
+        Ok(Connection { stream, child: Some(child), killed: false })
     }
 
     /// Runs a peer as root (that may become somebody else on the way).
@@ -97,7 +98,7 @@ impl<'a> Peers<'a> {
         line.push(self.connect_step());
         line.push("hold".to_owned());
         self.world.admin()?.spawn(&line)?;
-        Ok(Connection { stream: self.accept(None)?, child: None })
+        Ok(Connection { stream: self.accept(None)?, child: None, killed: false })
     }
 
     /// Takes the next connection; fails if the process that should make it ends without.
@@ -126,6 +127,13 @@ impl<'a> Peers<'a> {
 }
 
 impl Connection {
+    /// The peer never ends by itself: it is killed when the connection is dropped.
+    #[must_use]
+    pub fn killed_at_the_end(mut self) -> Self {
+        self.killed = true;
+        self
+    }
+
     /// Waits until the process that connected is gone and reaped; others may hold the socket.
     ///
     /// # Errors
@@ -135,6 +143,17 @@ impl Connection {
         let Some(mut child) = self.child.take() else { return Err("not our child".to_owned()) };
         let status = child.wait().context("wait")?;
         if status.success() { Ok(()) } else { Err(format!("the peer failed: {status}")) }
+    }
+
+    /// Kills and reaps the process that connected; others may hold the socket.
+    ///
+    /// # Errors
+    ///
+    /// If it is gone already.
+    pub fn end_peer(&mut self) -> Result<(), String> {
+        let mut child = self.child.take().context("not our child")?;
+        child.kill().context("kill")?;
+        child.wait().context("wait").map(drop)
     }
 
     /// Reads what the peer says, to the end.
@@ -160,6 +179,9 @@ impl Drop for Connection {
         // The peer holds on until our end is closed.
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
         if let Some(mut child) = self.child.take() {
+            if self.killed {
+                let _ = child.kill();
+            }
             let _ = child.wait();
         }
     }

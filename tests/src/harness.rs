@@ -39,6 +39,13 @@ pub enum Needs {
 /// A test: its name is a sentence, what it needs, and what it does.
 pub type Test = (&'static str, Needs, fn(&World) -> Outcome);
 
+/// A test with everything that it holds on to.
+struct Prepared {
+    name: &'static str,
+    needs: Needs,
+    run: Box<dyn FnOnce(&World) -> Outcome + Send>,
+}
+
 /// What all tests of a program share.
 #[derive(Debug)]
 pub struct World {
@@ -98,7 +105,22 @@ impl World {
 
 /// Runs the tests of a program. `peer` is the path of the program that plays the clients.
 #[must_use]
-pub fn main(peer: &str, tests: &'static [Test]) -> ExitCode {
+pub fn main(peer: &str, tests: &[Test]) -> ExitCode {
+    start(peer, tests.iter().map(|&(name, needs, test)| Prepared { name, needs, run: Box::new(test) }).collect())
+}
+
+/// Runs tests that ask nothing of the world but to be in it.
+#[must_use]
+pub fn main_of_plain(peer: &str, tests: &[(&'static str, fn() -> Outcome)]) -> ExitCode {
+    let prepare = |&(name, test): &(&'static str, fn() -> Outcome)| Prepared {
+        name,
+        needs: Needs::Nothing,
+        run: Box::new(move |_| test()),
+    };
+    start(peer, tests.iter().map(prepare).collect())
+}
+
+fn start(peer: &str, tests: Vec<Prepared>) -> ExitCode {
     let run = if std::env::var_os(PREPARED).is_none() && rustix::process::geteuid().is_root() {
         run_as_user(Path::new(peer))
     } else {
@@ -112,7 +134,7 @@ pub fn main(peer: &str, tests: &'static [Test]) -> ExitCode {
 
 fn unique() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-    format!("wayland-auth-tests-{}-{now:x}", std::process::id())
+    format!("wa-tests-{}-{now:x}", std::process::id())
 }
 
 /// As root: prepares a cgroup, starts this program again as an ordinary user, and stays as the admin.
@@ -174,7 +196,7 @@ fn reachable(program: &Path, temp: &Path) -> Result<PathBuf, String> {
 }
 
 /// As an ordinary user, or for him: makes the world and runs the tests.
-fn run_here(peer: &Path, tests: &'static [Test]) -> Result<ExitCode, String> {
+fn run_here(peer: &Path, tests: Vec<Prepared>) -> Result<ExitCode, String> {
     let (cgroup, admin) = match std::env::var_os(PREPARED) {
         Some(cgroup) => (PathBuf::from(cgroup), Some(admin::from_stdin()?)),
         None => (own_world()?, None),
@@ -185,14 +207,14 @@ fn run_here(peer: &Path, tests: &'static [Test]) -> Result<ExitCode, String> {
     let world = Arc::new(World { cgroup: cgroup.clone(), admin, temp, peer });
     let arguments = Arguments::from_args();
     let mut skipped = BTreeMap::new();
-    let trials = tests.iter().map(|&(name, needs, test)| {
+    let trials = tests.into_iter().map(|Prepared { name, needs, run }| {
         let missing = missing(needs, &world);
         let ignored = missing.is_some();
         if let Some(why) = missing {
             skipped.insert(name, why);
         }
         let world = Arc::clone(&world);
-        Trial::test(name, move || test(&world).map_err(Into::into)).with_ignored_flag(ignored)
+        Trial::test(name, move || run(&world).map_err(Into::into)).with_ignored_flag(ignored)
     });
     let trials = trials.collect();
     for (name, why) in &skipped {

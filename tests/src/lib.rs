@@ -8,7 +8,11 @@
 pub mod admin;
 pub mod cgroups;
 pub mod connect;
+pub mod expect;
 pub mod harness;
+pub mod hostile;
+pub mod offspring;
+pub mod server;
 pub mod wire;
 
 pub use cgroups::TestCgroup;

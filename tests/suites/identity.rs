@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
-use wayland_auth::identity::{Comparison, Identity, NamespaceRoute, Provenance, Resolver, Tier, Trust};
+use wayland_auth::identity::{Comparison, Identity, NamespaceRoute, Provenance, Trust};
+use wayland_auth_tests::expect::{
+    APP_ID, ENGINE, Named, UNKNOWN, evidence, expect_app, expect_host, expect_unidentified, identify,
+    identify_trusting, resolvers,
+};
 use wayland_auth_tests::harness::{THIRD_UID, program};
 use wayland_auth_tests::{Connection, Context, Needs, Outcome, Peers, Test, World, ensure, ensure_eq};
 
@@ -34,9 +38,6 @@ const TESTS: &[Test] = &[
     ("roots_label_is_of_the_system", Needs::Root, roots_label_is_of_the_system),
     ("roots_label_that_others_can_enter_is_not_of_the_system", Needs::Root, roots_label_that_others_can_enter),
     ("system_label_names_another_uid", Needs::Root, system_label_names_another_uid),
-    ("path_that_looks_deleted_is_not_trusted", Needs::Nothing, path_that_looks_deleted_is_not_trusted),
-    ("path_cut_by_the_kernel_is_not_trusted", Needs::Nothing, path_cut_by_the_kernel_is_not_trusted),
-    ("peer_too_deep_is_unidentified", Needs::Nothing, peer_too_deep_is_unidentified),
     ("unreadable_ancestor_is_unidentified", Needs::Root, unreadable_ancestor_is_unidentified),
     ("no_file_descriptor_leaks", Needs::Nothing, no_file_descriptor_leaks),
 ];
@@ -44,64 +45,6 @@ const TESTS: &[Test] = &[
 fn main() -> ExitCode {
     wayland_auth_tests::main(env!("CARGO_BIN_EXE_peer"), TESTS)
 }
-
-/// The resolver of a new kernel and that of an old one: whatever holds for one must hold for the other.
-fn resolvers() -> Result<Vec<(Tier, Resolver)>, String> {
-    let new = Resolver::builder().build().context("resolver")?;
-    ensure!(new.support().can_identify(), "this machine can identify nobody:\n{}", new.support());
-    ensure!(new.support().pidfd_info, "the tests need PIDFD_GET_INFO (Linux 6.13) for the upper tier");
-    let old = Resolver::builder().without_pidfd_info().build().context("resolver")?;
-    Ok(vec![(Tier::CgroupId, new), (Tier::ProcPath, old)])
-}
-
-/// Looks a peer up on both tiers and wants the same answer.
-fn identify(connection: &Connection) -> Result<Identity, String> {
-    identify_trusting(connection, &Trust::default())
-}
-
-fn identify_trusting(connection: &Connection, trust: &Trust) -> Result<Identity, String> {
-    let mut answers = Vec::new();
-    for (tier, resolver) in resolvers()? {
-        let identified = resolver.identify(&connection.stream, trust);
-        if identified.identity.is_identified() {
-            ensure_eq!(identified.evidence.tier, Some(tier));
-        }
-        answers.push(identified.identity);
-    }
-    ensure_eq!(answers[1], answers[0], "the tiers disagree");
-    Ok(answers.swap_remove(0))
-}
-
-fn evidence(connection: &Connection) -> Result<wayland_auth::identity::Evidence, String> {
-    Ok(resolvers()?[0].1.identify(&connection.stream, &Trust::default()).evidence)
-}
-
-fn expect_unidentified(identity: &Identity, code: &str) -> Outcome {
-    match identity {
-        Identity::Unidentified(u) if u.reason.code() == code => Ok(()),
-        other => Err(format!("expected unidentified ({code}), got {other:?}")),
-    }
-}
-
-/// engine, app ID, provenance
-type Named<'a> = (Option<&'a str>, Option<&'a str>, Provenance);
-
-fn expect_app(identity: &Identity, expected: Named<'_>) -> Outcome {
-    let Identity::App(app) = identity else { return Err(format!("expected an app, got {identity:?}")) };
-    let got = (app.engine.as_ref().map(|e| e.as_str()), app.app_id.as_ref().map(|a| a.as_str()), app.provenance);
-    ensure_eq!(got, expected);
-    Ok(())
-}
-
-fn expect_host(identity: &Identity, claim: Option<&str>) -> Outcome {
-    let Identity::Host(host) = identity else { return Err(format!("expected the host, got {identity:?}")) };
-    ensure_eq!(host.claim.as_ref().map(|c| c.as_str()), claim);
-    Ok(())
-}
-
-const ENGINE: &str = "user.xdg.sandbox-engine";
-const APP_ID: &str = "user.app_id";
-const UNKNOWN: Named<'_> = (None, None, Provenance::User);
 
 fn host_is_host(world: &World) -> Outcome {
     let peers = Peers::new(world)?;
@@ -338,7 +281,7 @@ fn reaped_peer_is_unidentified(world: &World) -> Outcome {
     let peers = Peers::new(world)?;
     let connect = peers.connect_step();
     let cgroup = world.new_cgroup()?;
-    for steps in [&[connect.as_str(), "leave"][..], &[&cgroup.join(), &connect, "leave"]] {
+    for steps in [&[connect.as_str(), "leave", "hold"][..], &[&cgroup.join(), &connect, "leave", "hold"]] {
         let mut connection = peers.connect(steps)?;
         connection.reap()?;
         expect_unidentified(&identify(&connection)?, "peer-gone")?;
@@ -523,146 +466,6 @@ fn remove_as_root(world: &World, path: &std::path::Path) -> Outcome {
         std::thread::yield_now();
     }
     Ok(())
-}
-
-/// A path resolver would take the directory named `X (deleted)` for the removed cgroup X.
-fn path_that_looks_deleted_is_not_trusted(world: &World) -> Outcome {
-    let peers = Peers::new(world)?;
-    // A zombie does not keep its cgroup: it can be removed under it.
-    let victim = world.new_cgroup()?;
-    let mut connection = peers.connect(&[&victim.join()])?;
-    let path = victim.path().to_owned();
-    let forged = wayland_auth_tests::TestCgroup::exactly(
-        path.with_file_name(format!("{} (deleted)", path.file_name().and_then(|n| n.to_str()).context("no name")?)),
-    )?;
-    forged.label_app("org.example.Forged")?;
-    // The live peer is itself, beside the forgery.
-    expect_host(&identify(&connection)?, None)?;
-    let pid = connection.pid().context("no pid")?;
-    let _ = connection.stream.shutdown(std::net::Shutdown::Both);
-    while !std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") Z ")) {
-        std::thread::yield_now();
-    }
-    std::fs::remove_dir(&path).context("the zombie's cgroup")?;
-    let shown = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).context("cgroup")?;
-    ensure!(shown.contains(" (deleted)"), "the forgery does not apply: {shown}");
-    let identity = identify_zombie(&connection)?;
-    ensure!(!identity.is_identified(), "the forged label was read: {identity:?}");
-    // The control: a live cgroup may have that name.
-    let honest = peers.connect(&[&forged.join()])?;
-    for (tier, resolver) in resolvers()? {
-        let identity = resolver.identify(&honest.stream, &Trust::default()).identity;
-        match tier {
-            // Without an ID it cannot be told from the forgery.
-            Tier::ProcPath => expect_unidentified(&identity, "cgroup")?,
-            _ => expect_app(&identity, (Some("org.example.Engine"), Some("org.example.Forged"), Provenance::User))?,
-        }
-    }
-    drop(honest);
-    connection.reap()
-}
-
-/// Which reason it is depends on the tier here; that there is one is what counts.
-fn identify_zombie(connection: &Connection) -> Result<Identity, String> {
-    let mut last = None;
-    for (_, resolver) in resolvers()? {
-        let identity = resolver.identify(&connection.stream, &Trust::default()).identity;
-        ensure!(!identity.is_identified(), "a zombie was identified: {identity:?}");
-        last = Some(identity);
-    }
-    last.context("no resolver")
-}
-
-/// `/proc/PID/cgroup` is cut at 4095 characters; a directory with the cut name can be made.
-fn path_cut_by_the_kernel_is_not_trusted(world: &World) -> Outcome {
-    let peers = Peers::new(world)?;
-    let prefix = std::fs::read_to_string("/proc/self/cgroup").context("cgroup")?;
-    let prefix = prefix.lines().find_map(|l| l.strip_prefix("0::")).context("no unified hierarchy")?;
-    let base = prefix.strip_suffix("/server").context("not in server")?.len();
-    // Directories of 250 characters down to just below 4095, then one whose name is cut.
-    let top = world.new_cgroup()?;
-    let mut made = vec![top.path().to_owned()];
-    let mut length = base + 1 + top.path().file_name().context("no name")?.len();
-    while length + 251 < 4095 - 40 {
-        let next = made.last().context("none")?.join("d".repeat(250));
-        std::fs::create_dir(&next).context("mkdir")?;
-        made.push(next);
-        length += 251;
-    }
-    let cut = 4095 - length - 1;
-    let parent = made.last().context("none")?.clone();
-    let (long, forged) = (parent.join("e".repeat(cut + 60)), parent.join("e".repeat(cut)));
-    // Names beyond PATH_MAX are reached relative to their parent.
-    let result = (|| {
-        let parent_fd = open_chain(top.path(), &made)?;
-        for name in [&long, &forged] {
-            let name = name.file_name().context("no name")?;
-            rustix::fs::mkdirat(&parent_fd, name, rustix::fs::Mode::RWXU).context("mkdirat")?;
-        }
-        let fd_path = |name: &std::path::Path| {
-            use std::os::fd::AsRawFd;
-            format!(
-                "/proc/self/fd/{}/{}",
-                parent_fd.as_raw_fd(),
-                name.file_name().and_then(|n| n.to_str()).unwrap_or("")
-            )
-        };
-        let forged_path = fd_path(&forged);
-        wayland_auth_tests::cgroups::set_xattr(std::path::Path::new(&forged_path), ENGINE, b"org.example.Forged")?;
-        let connection = peers.connect(&[])?;
-        let pid = connection.pid().context("no pid")?;
-        std::fs::write(format!("{}/cgroup.procs", fd_path(&long)), pid.to_string()).context("move")?;
-        let shown = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).context("cgroup")?;
-        ensure!(shown.trim_end().ends_with(&"e".repeat(cut)), "the forgery does not apply");
-        for (tier, resolver) in resolvers()? {
-            let identity = resolver.identify(&connection.stream, &Trust::default()).identity;
-            ensure!(!identity.is_identified(), "the forged label was read on {tier:?}: {identity:?}");
-        }
-        Ok(())
-    })();
-    let parent_fd = open_chain(top.path(), &made)?;
-    for name in [&long, &forged] {
-        let name = name.file_name().context("no name")?;
-        while let Err(e) = rustix::fs::unlinkat(&parent_fd, name, rustix::fs::AtFlags::REMOVEDIR) {
-            if e == rustix::io::Errno::NOENT {
-                break;
-            }
-            std::thread::yield_now();
-        }
-    }
-    for dir in made.iter().skip(1).rev() {
-        std::fs::remove_dir(dir).context("rmdir")?;
-    }
-    result
-}
-
-fn open_chain(top: &std::path::Path, made: &[std::path::PathBuf]) -> Result<std::os::fd::OwnedFd, String> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut fd = rustix::fs::open(top, flags, Mode::empty()).context("open")?;
-    for dir in made.iter().skip(1) {
-        fd = rustix::fs::openat(&fd, dir.file_name().context("no name")?, flags, Mode::empty()).context("openat")?;
-    }
-    Ok(fd)
-}
-
-fn peer_too_deep_is_unidentified(world: &World) -> Outcome {
-    let peers = Peers::new(world)?;
-    let top = world.new_cgroup()?;
-    let mut made = vec![top.path().to_owned()];
-    let depth = world.cgroup().components().count();
-    for _ in depth..140 {
-        let next = made.last().context("none")?.join("d");
-        std::fs::create_dir(&next).context("mkdir")?;
-        made.push(next);
-    }
-    let deepest = made.last().context("none")?;
-    let connection = peers.connect(&[&format!("join={}", deepest.display())])?;
-    let result = expect_unidentified(&identify(&connection)?, "cgroup");
-    drop(connection);
-    wayland_auth_tests::cgroups::remove_tree(top.path())?;
-    let _ = top.leak();
-    result
 }
 
 fn unreadable_ancestor_is_unidentified(world: &World) -> Outcome {

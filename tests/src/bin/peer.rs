@@ -1,12 +1,14 @@
 //! The program that plays the clients: it takes its arguments as steps, one after the other.
 
 use std::error::Error;
-use std::io::{BufRead, Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::json;
+use wayland_auth_tests::hostile;
 use wayland_auth_tests::wire::{Answer, Client};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
 
 fn steps(steps: Vec<String>) -> Result<()> {
     let mut socket: Option<UnixStream> = None;
+    let mut client: Option<Client> = None;
     let mut rest = steps.iter();
     while let Some(step) = rest.next() {
         let (name, value) = step.split_once('=').unwrap_or((step, ""));
@@ -34,29 +37,54 @@ fn steps(steps: Vec<String>) -> Result<()> {
                 rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
             }
             "connect" => socket = Some(UnixStream::connect(value).map_err(|e| format!("{value}: {e}"))?),
-            // Leave the socket to a child, and go.
+            // Leave the socket to a child, who holds it or takes the steps that follow, and go.
             "leave" => {
-                let socket = socket.take().ok_or("no socket to leave")?;
+                let socket = OwnedFd::from(socket.take().ok_or("no socket to leave")?);
+                let mut steps: Vec<&str> = rest.map(String::as_str).collect();
+                if steps.is_empty() {
+                    steps.push("hold");
+                }
                 Command::new(std::env::current_exe()?)
-                    .arg("hold-stdin")
-                    .stdin(Stdio::from(OwnedFd::from(socket)))
+                    .arg("from-stdin")
+                    .args(steps)
+                    .stdin(Stdio::from(socket))
                     .spawn()?;
                 return Ok(());
             }
-            "hold-stdin" => {
+            "from-stdin" => {
                 let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-                wait_for_the_end(UnixStream::from(fd))?;
+                socket = Some(UnixStream::from(fd));
             }
             // Wait until the other side closes.
             "hold" => wait_for_the_end(socket.take().ok_or("no socket to hold")?)?,
+            // Wait until the other side says a byte.
+            "wait" => socket.as_mut().ok_or("no socket to wait on")?.read_exact(&mut [0])?,
             // Go on in another thread while the first one dies.
             "leaderless" => return leaderless(rest.cloned().collect()),
             // Connect again and again until the other side stops listening.
             "storm" => storm(value),
             // Move between two cgroups until killed.
             "hop" => hop(value)?,
-            // Do as told on standard input.
-            "script" => script(Client::new(socket.take().ok_or("no socket")?)?)?,
+            "remake" => hostile::remake(value)?,
+            "exits" => hostile::exits(value)?,
+            "flood" => hostile::flood(value)?,
+            "burst" => hostile::burst(value)?,
+            // Give the socket to another process, or be that process.
+            "send" => hostile::send(socket.as_ref().ok_or("no socket to send")?, value)?,
+            "receive" => socket = Some(hostile::receive(value)?),
+            // Become another program, with the socket as its standard input.
+            "become" => {
+                let socket = socket.take().ok_or("no socket to keep")?;
+                return Err(Command::new(value).stdin(Stdio::from(OwnedFd::from(socket))).exec().into());
+            }
+            // Speak Wayland, and print the answer.
+            "say" => {
+                let client = match &mut client {
+                    Some(client) => client,
+                    none => none.insert(Client::new(socket.take().ok_or("no socket")?)?),
+                };
+                println!("{}", say(client, value)?);
+            }
             _ => return Err(format!("no such step: {step}").into()),
         }
     }
@@ -107,25 +135,17 @@ fn hop(value: &str) -> Result<()> {
     }
 }
 
-fn script(mut client: Client) -> Result<()> {
-    let mut out = std::io::stdout();
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split(' ').collect();
-        let answer = match words[..] {
-            ["globals"] => {
-                let globals: Vec<_> =
-                    client.globals().iter().map(|g| json!([g.name, g.interface, g.version])).collect();
-                json!({"globals": globals, "removed": client.removed(), "received": client.received()})
-            }
-            ["bind", name, interface, version] => show(&client.bind(name.parse()?, interface, version.parse()?)?),
-            ["sync"] => show(&client.sync()?),
-            _ => return Err(format!("no such command: {line}").into()),
-        };
-        writeln!(out, "{answer}")?;
-        out.flush()?;
-    }
-    Ok(())
+fn say(client: &mut Client, what: &str) -> Result<serde_json::Value> {
+    let words: Vec<&str> = what.split(' ').collect();
+    Ok(match words[..] {
+        ["globals"] => {
+            let globals: Vec<_> = client.globals().iter().map(|g| json!([g.name, g.interface, g.version])).collect();
+            json!({"globals": globals, "removed": client.removed(), "received": client.received()})
+        }
+        ["bind", name, interface, version] => show(&client.bind(name.parse()?, interface, version.parse()?)?),
+        ["sync"] => show(&client.sync()?),
+        _ => return Err(format!("there is no way to say `{what}`").into()),
+    })
 }
 
 fn show(answer: &Answer) -> serde_json::Value {
