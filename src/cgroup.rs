@@ -9,7 +9,6 @@ mod walk;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use mount::CgroupMountError;
 pub(crate) use walk::Walk;
@@ -49,10 +48,7 @@ impl CgroupId {
 #[derive(Debug)]
 pub struct Cgroups {
     root: OwnedFd,
-    root_id: CgroupId,
     mount_point: std::path::PathBuf,
-    /// Whether opening by ID was ever permitted; it is asked for again only as long as it may be.
-    by_id: AtomicBool,
 }
 
 /// The cgroup directory of a process.
@@ -60,10 +56,10 @@ pub struct Cgroups {
 pub(crate) struct Cgroup {
     pub(crate) dir: OwnedFd,
     pub(crate) id: CgroupId,
-    /// The path from the root of our cgroup namespace; `None` if only its ID led to it.
-    pub(crate) path: Option<Vec<u8>>,
-    /// How many directories lie between it and the root, itself included; `None` if only its ID led to it.
-    depth: Option<usize>,
+    /// The path from the root of our cgroup namespace.
+    pub(crate) path: Vec<u8>,
+    /// How many directories lie between it and the root, itself included.
+    depth: usize,
 }
 
 /// Why the cgroup of a process could not be opened.
@@ -113,10 +109,9 @@ impl Cgroups {
     /// Finds the hierarchy through `/proc/self/mountinfo`.
     pub(crate) fn open(procfs: &Procfs) -> Result<Self, CgroupMountError> {
         let (root, mount_point) = mount::find(procfs)?;
-        let root_id = sys::handle_id(root.as_fd()).map_err(CgroupMountError::from)?;
-        // The root itself, asked for by its ID, shows whether that is permitted.
-        let by_id = AtomicBool::new(sys::open_by_handle(root.as_fd(), root_id).is_ok());
-        Ok(Self { root, root_id: CgroupId(root_id), mount_point, by_id })
+        // Without file handles no directory can be verified: better told now than by every look-up.
+        sys::handle_id(root.as_fd()).map_err(CgroupMountError::from)?;
+        Ok(Self { root, mount_point })
     }
 
     /// Where it is mounted.
@@ -125,36 +120,12 @@ impl Cgroups {
         &self.mount_point
     }
 
-    /// Whether a cgroup can be opened by its ID alone.
-    #[must_use]
-    pub fn can_open_by_id(&self) -> bool {
-        self.by_id.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
     /// Opens the cgroup `id`, in which the process `pid` was a moment ago.
-    ///
-    /// The path in `/proc` is tried first, since it needs no privilege; the ID alone helps where the
-    /// path is cut or leads elsewhere.
     pub(crate) fn open_verified(&self, procfs: &Procfs, pid: u32, id: CgroupId) -> Result<Cgroup, Miss> {
-        match self.open_by_path(procfs, pid, id) {
-            Ok(cgroup) => Ok(cgroup),
-            Err(miss) if !self.can_open_by_id() || matches!(miss, Miss::Outside) => Err(miss),
-            Err(miss) => match sys::open_by_handle(self.root(), id.0) {
-                Ok(dir) => Ok(Cgroup { dir, id, path: None, depth: None }),
-                Err(e) if e.meaning() == Meaning::Denied => {
-                    self.by_id.store(false, Ordering::Relaxed);
-                    Err(miss)
-                }
-                Err(e) => Err(e.into()),
-            },
-        }
-    }
-
-    fn open_by_path(&self, procfs: &Procfs, pid: u32, id: CgroupId) -> Result<Cgroup, Miss> {
         let path = read_path(&open_proc_cgroup(procfs, pid)?)?;
         let cgroup = self.open_path(path)?;
         if cgroup.id == id { Ok(cgroup) } else { Err(Miss::Moved) }
@@ -169,7 +140,7 @@ impl Cgroups {
             sys::open_beneath(self.root(), &path[1..])?
         };
         let id = CgroupId(sys::handle_id(dir.as_fd())?);
-        Ok(Cgroup { dir, id, path: Some(path), depth: Some(depth) })
+        Ok(Cgroup { dir, id, path, depth })
     }
 
     /// Opens our own cgroup.
@@ -177,10 +148,13 @@ impl Cgroups {
         self.open_path(read_path(&procfs.open_file("self/cgroup")?)?)
     }
 
+}
+
+impl Cgroup {
     /// The cgroup itself and the directories above it, up to the root of our cgroup namespace but
     /// without it: the root holds everybody.
-    pub(crate) fn walk<'a>(&'a self, cgroup: &'a Cgroup) -> Walk<'a> {
-        Walk::new(self, cgroup)
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        Walk::new(self)
     }
 }
 

@@ -33,8 +33,6 @@ pub struct Support {
     pub cgroup2: Result<String, String>,
     /// `/proc` is there and readable.
     pub procfs: bool,
-    /// A cgroup can be opened by its ID alone (`CAP_DAC_READ_SEARCH`): not needed, a help.
-    pub open_by_handle: bool,
     /// We are in the initial user namespace: without that no label counts as root's.
     pub initial_user_namespace: bool,
 }
@@ -95,7 +93,6 @@ impl Support {
                 Err(e) => Err(e.to_string()),
             },
             procfs: procfs.is_some(),
-            open_by_handle: cgroups.is_ok_and(Cgroups::can_open_by_id),
             initial_user_namespace: procfs
                 .and_then(|p| p.own_namespace(NamespaceKind::User.file()).ok())
                 .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),

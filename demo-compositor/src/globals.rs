@@ -38,12 +38,12 @@ pub(crate) struct Globals {
     pub(crate) xdg_shell: XdgShellState,
     pub(crate) data_device: DataDeviceState,
     pub(crate) primary_selection: PrimarySelectionState,
-    _output: OutputManagerState,
     _viewporter: ViewporterState,
     _single_pixel_buffer: SinglePixelBufferState,
     _cursor_shape: CursorShapeManagerState,
 
     // Each behind its capability.
+    _output: OutputManagerState,
     pub(crate) layer_shell: WlrLayerShellState,
     pub(crate) wlr_data_control: wlr_data_control::DataControlState,
     pub(crate) ext_data_control: ext_data_control::DataControlState,
@@ -67,11 +67,12 @@ impl Globals {
             shm: ShmState::new::<State>(display, formats),
             xdg_shell: XdgShellState::new::<State>(display),
             data_device: DataDeviceState::new::<State>(display),
-            _output: OutputManagerState::new_with_xdg_output::<State>(display),
             _viewporter: ViewporterState::new::<State>(display),
             _single_pixel_buffer: SinglePixelBufferState::new::<State>(display),
             _cursor_shape: CursorShapeManagerState::new::<State>(display),
 
+            // `wl_output` is open; for `xdg_output` see the gate in `handlers::output`.
+            _output: OutputManagerState::new_with_xdg_output::<State>(display),
             layer_shell: WlrLayerShellState::new_with_filter::<State, _>(
                 display,
                 allow::<ClientState>(Capability::LAYER_SHELL),

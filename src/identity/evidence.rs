@@ -46,8 +46,8 @@ pub enum Tier {
 pub struct CgroupEvidence {
     /// Its ID.
     pub id: CgroupId,
-    /// Its path from the root of our cgroup namespace; `None` if it was opened by its ID.
-    pub path: Option<String>,
+    /// Its path from the root of our cgroup namespace.
+    pub path: String,
 }
 
 /// What one directory says.
@@ -55,8 +55,8 @@ pub struct CgroupEvidence {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct LabelEvidence {
-    /// Its path, if that is known.
-    pub path: Option<String>,
+    /// Its path.
+    pub path: String,
     /// Its owner.
     pub owner: u32,
     /// Who could have written there.
@@ -100,8 +100,7 @@ impl fmt::Display for Evidence {
             write!(f, ", security label {label}")?;
         }
         if let Some(cgroup) = &self.cgroup {
-            let path = cgroup.path.as_deref().unwrap_or("(opened by its ID)");
-            write!(f, "\ncgroup: {path}, ID {}", cgroup.id.as_u64())?;
+            write!(f, "\ncgroup: {}, ID {}", cgroup.path, cgroup.id.as_u64())?;
         }
         match self.tier {
             Some(Tier::CgroupId) => f.write_str(", tied to the pidfd by PIDFD_GET_INFO")?,
@@ -112,8 +111,7 @@ impl fmt::Display for Evidence {
             write!(f, " (after {} retries)", self.retries)?;
         }
         for label in &self.labels {
-            let path = label.path.as_deref().unwrap_or("(not known)");
-            write!(f, "\nlabel on {path}, owner uid {}:", label.owner)?;
+            write!(f, "\nlabel on {}, owner uid {}:", label.path, label.owner)?;
             for (name, value) in &label.xattrs {
                 write!(f, " {name}={value}")?;
             }

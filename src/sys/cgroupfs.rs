@@ -1,7 +1,7 @@
 //! Directories of the cgroup2 file system: opening, naming and reading them.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -42,23 +42,6 @@ pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd,
 /// Opens the directory above `dir`.
 pub(crate) fn open_parent(dir: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
     retry(Call::OpenParent, || rustix::fs::openat(dir, c"..", DIR_FLAGS, Mode::empty()))
-}
-
-/// Opens the cgroup with this ID on the file system of `root`. Needs `CAP_DAC_READ_SEARCH`.
-///
-/// # References
-///
-/// * [open_by_handle_at(2)](https://man7.org/linux/man-pages/man2/open_by_handle_at.2.html)
-pub(crate) fn open_by_handle(root: BorrowedFd<'_>, id: HandleId) -> Result<OwnedFd, SysError> {
-    let mut handle = KernfsHandle { handle_bytes: 8, handle_type: FILEID_KERNFS, id: id.to_ne_bytes() };
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    // SAFETY: `handle` has the layout of `struct file_handle` with `handle_bytes` bytes after its header, and lives on.
-    let raw = unsafe { libc::open_by_handle_at(root.as_raw_fd(), (&raw mut handle).cast(), flags) };
-    if raw < 0 {
-        return Err(SysError::last(Call::OpenByHandle));
-    }
-    // SAFETY: the kernel has just opened this descriptor for us; nobody else knows of it.
-    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
 /// The ID of the cgroup whose directory is open as `dir`. Unprivileged.

@@ -26,7 +26,7 @@ struct Found {
 /// A directory that says something.
 struct Labelled {
     dir: OwnedFd,
-    path: Option<Vec<u8>>,
+    path: Vec<u8>,
     raw: RawLabel,
     owner: u32,
     /// Whether only root can write here and in everything above.
@@ -168,7 +168,7 @@ impl Resolver {
         let peer_is_root = evidence.credentials.uid == Some(0);
         let may_be_closed = self.support.initial_user_namespace && evidence.credentials.uid.is_some() && !peer_is_root;
         {
-            let mut walk = parts.cgroups.walk(&cgroup);
+            let mut walk = cgroup.walk();
             while let Some(labelled) = self.next_label(&mut walk, &mut labels, may_be_closed)? {
                 labels.push(labelled);
             }
@@ -185,7 +185,7 @@ impl Resolver {
         }
         for label in &labels {
             if self.read_label(label.dir.as_fd())?.as_ref() != Some(&label.raw) {
-                let path = shown(label.path.as_deref());
+                let path = escaped(&label.path);
                 return Err(Stop::Again(Reason::MalformedLabel(path, Malformed::Changing)));
             }
         }
@@ -211,7 +211,7 @@ impl Resolver {
             }
             if let Some(raw) = raw {
                 let dir = rustix::io::fcntl_dupfd_cloexec(dir, 0).map_err(|e| SysError::new(sys::Call::Open, e))?;
-                let path = walk.path().map(<[u8]>::to_vec);
+                let path = walk.path().to_vec();
                 return Ok(Some(Labelled { dir, path, raw, owner: ownership.uid, closed, shared: false }));
             }
         }
@@ -256,10 +256,10 @@ impl Resolver {
 
     /// Decides, from evidence that hangs together.
     fn conclude(&self, found: Found, evidence: &mut Evidence, trust: &Trust) -> Identity {
-        let unit = found.cgroup.path.as_deref().and_then(UnitName::of_path);
+        let unit = UnitName::of_path(&found.cgroup.path);
         evidence.cgroup = Some(CgroupEvidence {
             id: found.cgroup.id,
-            path: found.cgroup.path.as_deref().map(|path| shown(Some(path))),
+            path: escaped(&found.cgroup.path),
         });
         evidence.labels = found.labels.iter().rev().map(|l| self.show(l)).collect();
         evidence.namespaces = found.namespaces.as_ref().ok().cloned();
@@ -270,11 +270,11 @@ impl Resolver {
             let statement = match labelled.raw.parse(&self.names) {
                 Ok(statement) => statement,
                 Err(why) => {
-                    return Identity::unidentified(Reason::MalformedLabel(shown(labelled.path.as_deref()), why));
+                    return Identity::unidentified(Reason::MalformedLabel(escaped(&labelled.path), why));
                 }
             };
             if !self.may_label(labelled.owner, evidence.credentials.uid, trust) {
-                let path = shown(labelled.path.as_deref());
+                let path = escaped(&labelled.path);
                 return Identity::unidentified(Reason::ForeignLabelOwner { path, owner: labelled.owner });
             }
             match statement {
@@ -338,7 +338,7 @@ impl Resolver {
             Some((self.names.get(index)?.to_owned(), value))
         });
         LabelEvidence {
-            path: labelled.path.as_deref().map(|path| shown(Some(path))),
+            path: escaped(&labelled.path),
             owner: labelled.owner,
             provenance: labelled.provenance(),
             xattrs: xattrs.collect(),
@@ -426,11 +426,6 @@ fn read_value(dir: BorrowedFd<'_>, name: &CStr) -> Result<RawValue, SysError> {
         XattrRead::Absent => RawValue::Absent,
         XattrRead::TooLong => RawValue::TooLong,
     })
-}
-
-/// A path as it can be shown.
-fn shown(path: Option<&[u8]>) -> String {
-    path.map_or_else(|| "(path not known)".to_owned(), escaped)
 }
 
 /// Bytes from outside as they can be shown: one line, no control characters, nothing that turns the text round.

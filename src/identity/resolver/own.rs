@@ -19,7 +19,7 @@ impl Own {
         let mut known = self.ids.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if known.first() != Some(&cgroup.id) {
             let mut ids = Vec::new();
-            let mut walk = cgroups.walk(&cgroup);
+            let mut walk = cgroup.walk();
             while let Some(dir) = walk.step()? {
                 ids.push(CgroupId(sys::handle_id(dir.as_fd())?));
             }

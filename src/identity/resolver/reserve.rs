@@ -3,8 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 
-/// As many as one look-up has open at a time: the pidfd, a directory, its parent, a label's directory and a file.
-const SPARE: usize = 6;
+/// As many as one look-up has open at a time, if there is one label: the pidfd, a file of `/proc`, the cgroup's directory,
+/// the label's, our own, its parent and the one above. Each further label takes one more.
+const SPARE: usize = 7;
 
 /// File descriptors that are held so that they can be given back.
 #[derive(Debug)]
