@@ -8,7 +8,7 @@ use support::{Demo, NOTHING_FOR_HOST, client::Client};
 use wayland_protocols_wlr::screencopy::v1::client::zwlr_screencopy_manager_v1::ZwlrScreencopyManagerV1;
 
 /// The globals that need a capability.
-const PRIVILEGED: [&str; 8] = [
+const PRIVILEGED: [&str; 9] = [
     "zwlr_screencopy_manager_v1",
     "zwlr_layer_shell_v1",
     "zwlr_data_control_manager_v1",
@@ -17,6 +17,7 @@ const PRIVILEGED: [&str; 8] = [
     "ext_foreign_toplevel_list_v1",
     "ext_idle_notifier_v1",
     "wp_security_context_manager_v1",
+    "zxdg_output_manager_v1",
 ];
 
 /// Lets the application of a security context capture, and nothing else.
@@ -46,6 +47,7 @@ fn each_capability_shows_its_own_globals() {
         ("toplevel-list", &PRIVILEGED[5..6]),
         ("idle-notify", &PRIVILEGED[6..7]),
         ("security-context", &PRIVILEGED[7..8]),
+        ("output-info", &PRIVILEGED[8..9]),
     ] {
         let demo = Demo::with_policy(&format!("[defaults]\nhost = [\"{capability}\"]\n"));
         assert_eq!(privileged(&Client::new(demo.connect())), interfaces, "{capability}");

@@ -1,2 +1,69 @@
-//! Set-up, demonstration, tests and benches of the workspace.
-fn main() {}
+//! Set-up, demonstration, tests and benches of the workspace: `cargo xtask --help`.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `cli` | what the command line asks for |
+//! | `packages` | finds out what the machine lacks and installs it |
+//! | `delegate`, `cgroup` | a place in the cgroup tree that we may write to, and its removal |
+//! | `signals`, `process`, `scratch` | children, files and directories that do not outlive us, whatever happens |
+//! | `cargo`, `workplace` | builds, and where tests run |
+//! | `demo`, `table` | `cargo xtask demo` |
+//! | `test`, `bench` | `cargo xtask test`, `cargo xtask bench` |
+//! | `inside` | what this program does when the demo starts it again as one of its own peers |
+
+#![deny(unsafe_code)]
+
+mod bench;
+mod cargo;
+mod cgroup;
+mod cli;
+mod delegate;
+mod demo;
+mod error;
+mod inside;
+mod packages;
+mod process;
+mod scratch;
+mod signals;
+mod table;
+mod test;
+mod workplace;
+
+use std::{env, process::ExitCode};
+
+use cli::Task;
+use error::Error;
+use signals::Signals;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}", error.report());
+            error.exit_code()
+        }
+    }
+}
+
+fn run(arguments: &[std::ffi::OsString]) -> Result<ExitCode, Error> {
+    match cli::parse(arguments)? {
+        Task::Help => {
+            cli::say(cli::USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Demo { keep } => {
+            delegate::ensure(arguments)?;
+            demo::run(&Signals::install()?, keep)
+        }
+        Task::Test { quick } => {
+            delegate::ensure(arguments)?;
+            test::run(&Signals::install()?, quick)
+        }
+        Task::Bench { arguments: passed } => {
+            delegate::ensure(arguments)?;
+            bench::run(&Signals::install()?, &passed)
+        }
+        Task::Inside(task) => inside::run(task),
+    }
+}

@@ -1,0 +1,175 @@
+//! What the command line asks for, and what is told to whom.
+//!
+//! Results go to standard output, progress to standard error. Nobody may be listening any more (`| head`): that ends
+//! nothing half-way, so it is not looked at.
+
+use std::{
+    ffi::OsString,
+    io::{Write, stderr, stdout},
+    path::PathBuf,
+};
+
+use crate::error::Error;
+
+/// The answer to `--help`.
+pub(crate) const USAGE: &str = "\
+cargo xtask: set-up, demonstration and tests of wayland-auth
+
+Usage: cargo xtask COMMAND
+
+Commands:
+  demo [--keep]    Install what is missing, build, start the demo compositor without a screen, let five kinds of
+                   peers run real clients on it, and print who was identified as what and could do what.
+                   Status 0 only if everything came out as expected. With --keep the compositor then goes on
+                   running until Ctrl-C, for you to try more.
+  test [--quick]   Install what is missing, then check format, lints and documentation and run all tests. The last
+                   line is `N passed, M failed, K skipped`. With --quick only the tests, on one server backend.
+  bench [ARGS...]  Install what is missing, then run the benches; ARGS go to them.
+  help, --help     This text.
+
+All of them need a part of the cgroup tree that they may write to. Root has that; an ordinary user gets it from
+systemd, in whose user session these commands start themselves again if need be.
+";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Tell how it is used.
+    Help,
+    /// Show the whole path with real clients.
+    Demo {
+        /// Leave the compositor running afterwards.
+        keep: bool,
+    },
+    /// Check everything.
+    Test {
+        /// Only the tests, once.
+        quick: bool,
+    },
+    /// Measure.
+    Bench {
+        /// What the benches are given.
+        arguments: Vec<OsString>,
+    },
+    /// Play a part in the demo.
+    Inside(Inside),
+}
+
+/// The parts that this program plays in its own demo. No user has a reason to call them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// `__enter DIR -- COMMAND...`: move into the cgroup DIR and become COMMAND.
+    Enter {
+        /// The cgroup's directory.
+        cgroup: PathBuf,
+        /// What to run there.
+        command: Vec<OsString>,
+    },
+    /// `__globals`: list the globals that the compositor shows to this process.
+    Globals,
+    /// `__strip-attempts`: try to get rid of the own label, then list the globals.
+    StripAttempts,
+    /// `__window`: show a window, and tell which keys are pressed in it.
+    Window,
+}
+
+/// Reads the command line without the program's name.
+///
+/// # Errors
+///
+/// [`Error::Usage`] for whatever is not in [`USAGE`].
+pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
+    let usage = |what: String| Err(Error::Usage(what));
+    let Some((command, rest)) = arguments.split_first() else {
+        return usage("a command is missing".into());
+    };
+    let is_help = |argument: &OsString| argument == "--help" || argument == "-h";
+    match command.to_str() {
+        Some("help" | "--help" | "-h") => Ok(Task::Help),
+        Some("demo" | "test") if rest.iter().any(is_help) => Ok(Task::Help),
+        Some("bench") => Ok(Task::Bench { arguments: rest.to_vec() }),
+        Some("demo") => Ok(Task::Demo { keep: flag("--keep", rest)? }),
+        Some("test") => Ok(Task::Test { quick: flag("--quick", rest)? }),
+        Some("__enter") => match rest {
+            [cgroup, dashes, command @ ..] if dashes == "--" && !command.is_empty() => {
+                Ok(Task::Inside(Inside::Enter { cgroup: cgroup.into(), command: command.to_vec() }))
+            }
+            _ => usage("__enter needs DIR -- COMMAND".into()),
+        },
+        Some("__globals") if rest.is_empty() => Ok(Task::Inside(Inside::Globals)),
+        Some("__strip-attempts") if rest.is_empty() => Ok(Task::Inside(Inside::StripAttempts)),
+        Some("__window") if rest.is_empty() => Ok(Task::Inside(Inside::Window)),
+        _ => usage(format!("there is no command `{}`", command.display())),
+    }
+}
+
+/// Whether `name` is given; nothing else may be.
+fn flag(name: &str, arguments: &[OsString]) -> Result<bool, Error> {
+    match arguments.iter().find(|argument| *argument != name) {
+        Some(other) => Err(Error::Usage(format!("there is no option `{}` here", other.display()))),
+        None => Ok(!arguments.is_empty()),
+    }
+}
+
+/// Prints a result.
+pub(crate) fn say(text: impl AsRef<str>) {
+    let mut out = stdout().lock();
+    let text = text.as_ref();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(out, "{text}{end}").and_then(|()| out.flush());
+}
+
+/// Prints what happens now.
+pub(crate) fn progress(text: impl AsRef<str>) {
+    let _ = writeln!(stderr().lock(), "==> {}", text.as_ref());
+}
+
+/// Prints something that belongs to the last [`progress`].
+pub(crate) fn detail(text: impl AsRef<str>) {
+    let _ = writeln!(stderr().lock(), "    {}", text.as_ref().replace('\n', "\n    "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Task, String> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        parse(&words).map_err(|error| error.report())
+    }
+
+    #[test]
+    fn every_command_of_the_usage_is_understood() {
+        assert_eq!(parsed(&["demo"]), Ok(Task::Demo { keep: false }));
+        assert_eq!(parsed(&["demo", "--keep"]), Ok(Task::Demo { keep: true }));
+        assert_eq!(parsed(&["test"]), Ok(Task::Test { quick: false }));
+        assert_eq!(parsed(&["test", "--quick"]), Ok(Task::Test { quick: true }));
+        assert_eq!(parsed(&["bench", "--", "-x"]), Ok(Task::Bench { arguments: vec!["--".into(), "-x".into()] }));
+        for help in [&["help"][..], &["--help"], &["-h"], &["demo", "--help"], &["test", "-h"]] {
+            assert_eq!(parsed(help), Ok(Task::Help), "{help:?}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_answered_with_what_is_wrong_and_the_usage() {
+        for (words, wrong) in [
+            (&[][..], "a command is missing"),
+            (&["frobnicate"], "`frobnicate`"),
+            (&["demo", "--kept"], "`--kept`"),
+            (&["test", "all"], "`all`"),
+            (&["__enter", "/x"], "__enter"),
+        ] {
+            let report = parsed(words).unwrap_err();
+            assert!(report.contains(wrong) && report.contains("Usage: cargo xtask"), "{words:?}: {report}");
+        }
+    }
+
+    #[test]
+    fn a_command_to_run_in_a_cgroup_is_kept_as_it_is() {
+        let Ok(Task::Inside(Inside::Enter { cgroup, command })) = parsed(&["__enter", "/c", "--", "sh", "--", "-c"])
+        else {
+            panic!()
+        };
+        assert_eq!((cgroup, command), (PathBuf::from("/c"), vec!["sh".into(), "--".into(), "-c".into()]));
+    }
+}
