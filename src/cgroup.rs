@@ -9,6 +9,7 @@ mod walk;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 
 pub use mount::CgroupMountError;
 pub(crate) use walk::Walk;
@@ -147,7 +148,6 @@ impl Cgroups {
     pub(crate) fn open_own(&self, procfs: &Procfs) -> Result<Cgroup, Miss> {
         self.open_path(read_path(&procfs.open_file("self/cgroup")?)?)
     }
-
 }
 
 impl Cgroup {
@@ -155,6 +155,11 @@ impl Cgroup {
     /// without it: the root holds everybody.
     pub(crate) fn walk(&self) -> Walk<'_> {
         Walk::new(self)
+    }
+
+    /// A directory that [`Walk::keep`] kept, or our own.
+    pub(crate) fn dir_at<'a>(&'a self, above: Option<&'a Rc<OwnedFd>>) -> BorrowedFd<'a> {
+        above.map_or(self.dir.as_fd(), |dir| dir.as_fd())
     }
 }
 

@@ -4,10 +4,12 @@
 //! |---|---|---|
 //! | `connect` | a client was identified | `evidence`, `capabilities`: by name, each with `allowed` and `because` |
 //! | `bind-hidden` | a client was killed because it bound a global that is hidden from it | `interface`, `version`, `name` |
+//! | `bind-refused` | the same for any other bind that is none: of no global, or under another's interface | the same |
 //! | `disconnect` | a client is gone | `reason` |
 //!
 //! Each also has `event`, `time` (seconds since 1970), `client` (its number) and `identity`. A line is written with one
-//! call of `write(2)` to a file opened with `O_APPEND`, so that lines of several compositors do not mix.
+//! call of `write(2)` to a file opened with `O_APPEND`, so that lines of several compositors do not mix. It is plain ASCII,
+//! whatever clients call themselves: what could end a line or command a terminal is written as `\uXXXX`.
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +23,7 @@ use std::{
 
 use rustix::fs::OFlags;
 use serde::Serialize;
+use serde_json::ser::Formatter;
 use smithay::reexports::wayland_server::backend::DisconnectReason;
 use wayland_auth::{ClientAuth, Identity, Policy, RefusedBind, identity::Evidence};
 
@@ -51,7 +54,7 @@ struct Line<'a> {
 #[serde(untagged)]
 enum Details<'a> {
     Connect { evidence: &'a Evidence, capabilities: BTreeMap<String, Right> },
-    BindHidden { interface: &'a str, version: u32, name: u32 },
+    RefusedBind { interface: &'a str, version: u32, name: u32 },
     Disconnect { reason: String },
 }
 
@@ -93,10 +96,11 @@ impl Audit {
     /// A client is gone.
     pub(crate) fn disconnected(&self, client: u64, auth: &ClientAuth, reason: &DisconnectReason) {
         let Some(log) = &self.log else { return };
-        if let Some(refused) = RefusedBind::of(reason).filter(|refused| log.is_hidden(&refused.interface, auth)) {
-            let RefusedBind { interface, version, name, .. } = &refused;
-            tracing::warn!(client, identity = %auth.identity(), interface, "a client bound a hidden global");
-            log.write("bind-hidden", client, auth, Details::BindHidden { interface, version: *version, name: *name });
+        if let Some(RefusedBind { interface, version, name, .. }) = RefusedBind::of(reason) {
+            tracing::warn!(client, identity = %auth.identity(), interface, name, "a client bound what it cannot see");
+            // The interface is the client's own word: under another's, a hidden global is refused all the same.
+            let event = if log.is_hidden(&interface, auth) { "bind-hidden" } else { "bind-refused" };
+            log.write(event, client, auth, Details::RefusedBind { interface: &interface, version, name });
         }
         let reason = match reason {
             DisconnectReason::ConnectionClosed => "connection closed".to_owned(),
@@ -114,7 +118,9 @@ impl Log {
     fn write(&self, event: &'static str, client: u64, auth: &ClientAuth, details: Details<'_>) {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let line = Line { event, time, client, identity: auth.identity(), details };
-        let written = serde_json::to_vec(&line).map_err(io::Error::from).and_then(|mut bytes| {
+        let mut bytes = Vec::new();
+        let serialized = line.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii));
+        let written = serialized.map_err(io::Error::from).and_then(|()| {
             bytes.push(b'\n');
             match (&self.file).write(&bytes)? {
                 all if all == bytes.len() => Ok(()),
@@ -123,6 +129,41 @@ impl Log {
         });
         if let Err(error) = written {
             tracing::warn!(client, event, %error, "the audit log misses an event");
+        }
+    }
+}
+
+/// JSON in plain ASCII, on one line.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for part in fragment.split_inclusive(|c| !is_plain(c)) {
+            let plain = part.trim_end_matches(|c| !is_plain(c));
+            writer.write_all(plain.as_bytes())?;
+            for unit in part[plain.len()..].encode_utf16() {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_but_ascii_is_escaped_and_comes_back() {
+        for text in ["", "plain", "\u{1b}[31m\n\"\\", "\u{202e}a\u{9b}b\u{2028}\u{7f}", "\u{1f980}x\u{1f980}\u{e9}"] {
+            let mut bytes = Vec::new();
+            text.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii)).unwrap();
+            assert!(bytes.iter().all(|byte| matches!(byte, b' '..=b'~')), "{text:?}: {bytes:?}");
+            assert_eq!(serde_json::from_slice::<String>(&bytes).unwrap(), text);
         }
     }
 }

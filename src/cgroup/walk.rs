@@ -1,6 +1,7 @@
 //! Up from a cgroup's directory, one parent at a time.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use super::{Cgroup, Miss};
 use crate::sys;
@@ -12,7 +13,7 @@ use crate::sys;
 /// need not be recognised.
 pub(crate) struct Walk<'a> {
     cgroup: &'a Cgroup,
-    above: Option<OwnedFd>,
+    above: Option<Rc<OwnedFd>>,
     level: usize,
 }
 
@@ -27,12 +28,15 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         if self.level > 0 {
-            let here = self.above.as_ref().map_or(self.cgroup.dir.as_fd(), AsFd::as_fd);
-            self.above = Some(sys::open_parent(here)?);
+            self.above = Some(Rc::new(sys::open_parent(self.cgroup.dir_at(self.above.as_ref()))?));
         }
-        let here = self.above.as_ref().map_or(self.cgroup.dir.as_fd(), AsFd::as_fd);
         self.level += 1;
-        Ok(Some(here))
+        Ok(Some(self.cgroup.dir_at(self.above.as_ref())))
+    }
+
+    /// Keeps the directory that `step` gave last open; `None` is that of the cgroup itself. See [`Cgroup::dir_at`].
+    pub(crate) fn keep(&self) -> Option<Rc<OwnedFd>> {
+        self.above.clone()
     }
 
     /// The path of the directory that `step` gave last.

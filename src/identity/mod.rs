@@ -173,6 +173,9 @@ pub enum Reason {
     /// A label does not keep to its format.
     #[error("the label of cgroup {path}: {why}", path = .0.escape_debug(), why = .1)]
     MalformedLabel(String, Malformed),
+    /// The security context that the peer came through has a name that does not keep to its format: which, and why.
+    #[error("the {0} of its security context {1}")]
+    MalformedContext(&'static str, InvalidId),
     /// A label belongs to somebody who has no say over this peer.
     #[error("the label of cgroup {path} belongs to uid {owner}, who has no say over it", path = .path.escape_debug())]
     ForeignLabelOwner {
@@ -215,6 +218,7 @@ impl Reason {
             Self::Moved => "moved",
             Self::Cgroup(_) => "cgroup",
             Self::MalformedLabel(..) => "malformed-label",
+            Self::MalformedContext(..) => "malformed-context",
             Self::ForeignLabelOwner { .. } => "foreign-label-owner",
             Self::ForeignUid(_) => "foreign-uid",
             Self::NamespacesUnknown(_) => "namespaces-unknown",

@@ -122,7 +122,7 @@ impl ResolverBuilder {
                     }
                     None => Reference::ours(&procfs)?,
                 };
-                Some(Parts { procfs, cgroups, reference, own: Own::default() })
+                Some(Parts { procfs, cgroups, reference, own: Own::new(tier) })
             }
             _ => None,
         };

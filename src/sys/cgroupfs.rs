@@ -1,6 +1,7 @@
 //! Directories of the cgroup2 file system: opening, naming and reading them.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
@@ -82,9 +83,9 @@ pub(crate) fn file_system_type(fd: BorrowedFd<'_>) -> Result<u64, SysError> {
 
 /// One reading of an xattr into a buffer of a fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum XattrRead {
-    /// So many bytes of the buffer.
-    Len(usize),
+pub(crate) enum XattrRead<'a> {
+    /// What the buffer holds now.
+    Bytes(&'a [u8]),
     /// There is no such xattr.
     Absent,
     /// It does not fit.
@@ -92,9 +93,13 @@ pub(crate) enum XattrRead {
 }
 
 /// Reads the xattr `name` of `dir`.
-pub(crate) fn get_xattr(dir: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> Result<XattrRead, SysError> {
-    match rustix::io::retry_on_intr(|| rustix::fs::fgetxattr(dir, name, &mut *buffer)) {
-        Ok(len) => Ok(XattrRead::Len(len)),
+pub(crate) fn get_xattr<'a>(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    buffer: &'a mut [MaybeUninit<u8>],
+) -> Result<XattrRead<'a>, SysError> {
+    match rustix::io::retry_on_intr(|| rustix::fs::fgetxattr(dir, name, &mut *buffer).map(|(value, _)| value.len())) {
+        Ok(len) => Ok(XattrRead::Bytes(first(buffer, len))),
         Err(Errno::NODATA) => Ok(XattrRead::Absent),
         Err(Errno::RANGE) => Ok(XattrRead::TooLong),
         Err(errno) => Err(SysError::new(Call::GetXattr, errno)),
@@ -102,12 +107,23 @@ pub(crate) fn get_xattr(dir: BorrowedFd<'_>, name: &CStr, buffer: &mut [u8]) -> 
 }
 
 /// Reads the names of all xattrs of `dir`, each with a NUL behind it.
-pub(crate) fn list_xattrs(dir: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<XattrRead, SysError> {
-    match rustix::io::retry_on_intr(|| rustix::fs::flistxattr(dir, &mut *buffer)) {
-        Ok(len) => Ok(XattrRead::Len(len)),
+pub(crate) fn list_xattrs<'a>(
+    dir: BorrowedFd<'_>,
+    buffer: &'a mut [MaybeUninit<u8>],
+) -> Result<XattrRead<'a>, SysError> {
+    match rustix::io::retry_on_intr(|| rustix::fs::flistxattr(dir, &mut *buffer).map(|(names, _)| names.len())) {
+        Ok(len) => Ok(XattrRead::Bytes(first(buffer, len))),
         Err(Errno::RANGE | Errno::TOOBIG) => Ok(XattrRead::TooLong),
         Err(errno) => Err(SysError::new(Call::ListXattr, errno)),
     }
+}
+
+/// The first `len` bytes of a buffer, which a call has just written.
+fn first(buffer: &[MaybeUninit<u8>], len: usize) -> &[u8] {
+    let written = &buffer[..len];
+    // SAFETY: both callers give the length of the part that rustix says the kernel wrote, and nothing has touched the
+    // buffer since; any bytes are valid `u8`.
+    unsafe { std::slice::from_raw_parts(written.as_ptr().cast(), written.len()) }
 }
 
 /// Who owns a file, and who else may write to it.

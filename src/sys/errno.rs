@@ -116,7 +116,9 @@ impl SysError {
             (C::PidfdInfo | C::PidfdNamespace, Errno::NOTTY | Errno::INVAL) => M::Unsupported,
             (C::PidfdNamespace, Errno::OPNOTSUPP) => M::Unsupported,
             (C::PidfdInfo, Errno::REMOTE) => M::Foreign,
-            (C::PidfdInfo | C::PidfdNamespace | C::PidfdSignal | C::PidfdOpen | C::Read, Errno::SRCH) => M::Reaped,
+            (C::PidfdInfo | C::PidfdNamespace | C::PidfdSignal | C::PidfdOpen | C::OpenAt | C::Read, Errno::SRCH) => {
+                M::Reaped
+            }
 
             (C::OpenBeneath, Errno::NOSYS) => M::Unsupported,
             // Beneath the root nothing may lead out, be a link or be another mount; a cgroup path has none of these.

@@ -15,8 +15,8 @@ mod socket;
 pub mod spawn;
 
 pub(crate) use cgroupfs::{
-    CGROUP2_MAGIC, Ownership, XattrRead, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath,
-    open_dir, open_parent, ownership, ownership_at,
+    CGROUP2_MAGIC, Ownership, XattrRead, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath, open_dir,
+    open_parent, ownership, ownership_at,
 };
 pub(crate) use errno::{Call, Meaning, SysError};
 pub(crate) use pidfd::{NamespaceKind, PIDFS_MAGIC, alive, namespace, namespace_fd_id, open_pidfd, pidfd_info};

@@ -7,7 +7,7 @@ use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
 use crate::identity::{
     AppId, AppIdentity, Evidence, HostIdentity, Identified, Identity, InstanceId, InternalTag, InvalidId, Provenance,
-    ReferenceError, Resolver, ResolverBuilder, SandboxEngine, Trust,
+    Reason, ReferenceError, Resolver, ResolverBuilder, SandboxEngine, Trust,
 };
 use crate::kernel::Support;
 use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
@@ -159,7 +159,8 @@ impl Authenticator {
             Ok(app) => app,
             Err((field, why)) => {
                 tracing::warn!(field, %why, "a security context has a malformed name: its client may do nothing");
-                return ClientAuth::new(by_kernel, evidence, Verdict::default());
+                let identity = Identity::unidentified(Reason::MalformedContext(field, why));
+                return ClientAuth::new(identity, evidence, Verdict::default());
             }
         };
         // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything

@@ -32,7 +32,7 @@ pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&Client
 /// `GlobalDispatch` for the compositor's state in the place of smithay's own delegation: binding goes
 /// on to the inner state, and only clients that may use the capability see the global or can bind it.
 ///
-/// ```ignore
+/// ```text
 /// // instead of smithay::delegate_idle_notify!(State):
 /// wayland_auth::gate_global!(State, ClientState, Capability::IDLE_NOTIFY,
 ///     [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);

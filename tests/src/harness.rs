@@ -39,6 +39,9 @@ pub enum Needs {
 /// A test: its name is a sentence, what it needs, and what it does.
 pub type Test = (&'static str, Needs, fn(&World) -> Outcome);
 
+/// A test that asks nothing of the world but to be in it.
+pub type PlainTest = (&'static str, fn() -> Outcome);
+
 /// A test with everything that it holds on to.
 struct Prepared {
     name: &'static str,
@@ -111,12 +114,8 @@ pub fn main(peer: &str, tests: &[Test]) -> ExitCode {
 
 /// Runs tests that ask nothing of the world but to be in it.
 #[must_use]
-pub fn main_of_plain(peer: &str, tests: &[(&'static str, fn() -> Outcome)]) -> ExitCode {
-    let prepare = |&(name, test): &(&'static str, fn() -> Outcome)| Prepared {
-        name,
-        needs: Needs::Nothing,
-        run: Box::new(move |_| test()),
-    };
+pub fn main_of_plain(peer: &str, tests: &[PlainTest]) -> ExitCode {
+    let prepare = |&(name, test): &PlainTest| Prepared { name, needs: Needs::Nothing, run: Box::new(move |_| test()) };
     start(peer, tests.iter().map(prepare).collect())
 }
 

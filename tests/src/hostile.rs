@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -39,6 +40,39 @@ pub fn remake(value: &str) -> Result<()> {
             label(which)?;
         }
         join(a)?;
+    }
+}
+
+/// Hops between one inside a labelled cgroup and another, and for as long as it is away gives the labelled one the
+/// label of an application that never runs in it. Ends only on an error.
+///
+/// # Errors
+///
+/// If a cgroup cannot be labelled or entered.
+pub fn relabel(value: &str) -> Result<()> {
+    /// About as long as a look-up takes: many begin on one side of a move and end on the other.
+    const STAY: Duration = Duration::from_millis(2);
+    let [a, inside, b] = value.split(',').collect::<Vec<_>>()[..] else { return Err("relabel=DIR,INSIDE,DIR".into()) };
+    let join = |dir: &str| std::fs::write(format!("{dir}/cgroup.procs"), "0");
+    let stay = || {
+        let start = Instant::now();
+        while start.elapsed() < STAY {
+            std::thread::yield_now();
+        }
+    };
+    let label = |which: &str| -> Result<()> {
+        // What lies between is no whole label.
+        rustix::fs::removexattr(a, ENGINE)?;
+        set_xattr(Path::new(a), APP_ID, format!("org.example.App{which}").as_bytes())?;
+        Ok(set_xattr(Path::new(a), ENGINE, format!("org.example.Engine{which}").as_bytes())?)
+    };
+    loop {
+        join(b)?;
+        label("Never")?;
+        stay();
+        label("A")?;
+        join(inside)?;
+        stay();
     }
 }
 

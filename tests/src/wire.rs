@@ -40,6 +40,8 @@ pub struct Client {
     globals: Vec<Global>,
     removed: Vec<u32>,
     received: usize,
+    made: u32,
+    others: Vec<u32>,
 }
 
 struct Event {
@@ -63,12 +65,20 @@ impl Client {
             globals: Vec::new(),
             removed: Vec::new(),
             received: 0,
+            made: 0,
+            others: Vec::new(),
         };
         client.request(DISPLAY, 1, &REGISTRY.to_ne_bytes())?;
         match client.sync()? {
             Answer::Done => Ok(client),
             other => Err(format!("no registry: {other:?}")),
         }
+    }
+
+    /// The connection alone.
+    #[must_use]
+    pub fn into_stream(self) -> UnixStream {
+        self.stream
     }
 
     /// The globals that are there now.
@@ -89,23 +99,60 @@ impl Client {
         self.received
     }
 
+    /// How many events came for the object that [`bind`](Self::bind) or [`capture`](Self::capture) made last.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.others.iter().filter(|&&object| object == self.made).count()
+    }
+
     /// Asks for a global by its number, announced or not, and waits for the answer.
     ///
     /// # Errors
     ///
     /// If the server says nothing at all.
     pub fn bind(&mut self, name: u32, interface: &str, version: u32) -> Result<Answer, String> {
+        let (object, bind) = self.bind_request(name, interface, version)?;
+        self.made = object;
+        self.send(&bind)
+    }
+
+    /// Binds `wl_output` and screencopy by their numbers and asks for a frame, all at once, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the server says nothing at all.
+    pub fn capture(&mut self, output: u32, screencopy: u32) -> Result<Answer, String> {
+        let (output, mut bytes) = self.bind_request(output, "wl_output", 1)?;
+        let (manager, bind) = self.bind_request(screencopy, "zwlr_screencopy_manager_v1", 1)?;
+        bytes.extend(bind);
+        let frame = self.take_id();
+        self.made = frame;
+        bytes.extend(message(manager, 0, &[frame.to_ne_bytes(), [0; 4], output.to_ne_bytes()].concat())?);
+        self.send(&bytes)
+    }
+
+    /// Sends bytes as they are, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the server says nothing at all.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<Answer, String> {
+        // If this cannot be written any more, what the server said before it closed can still be read.
+        let _ = self.stream.write_all(bytes);
+        self.sync()
+    }
+
+    /// The object's number, and the request that makes it.
+    fn bind_request(&mut self, name: u32, interface: &str, version: u32) -> Result<(u32, Vec<u8>), String> {
         let mut body = name.to_ne_bytes().to_vec();
         let len = u32::try_from(interface.len() + 1).context("interface")?;
         body.extend(len.to_ne_bytes());
         body.extend(interface.as_bytes());
         body.resize(body.len() + 4 - interface.len() % 4, 0);
         body.extend(version.to_ne_bytes());
-        body.extend(self.take_id().to_ne_bytes());
-        if self.request(REGISTRY, 0, &body).is_err() {
-            return Ok(Answer::Closed);
-        }
-        self.sync()
+        let id = self.take_id();
+        body.extend(id.to_ne_bytes());
+        Ok((id, message(REGISTRY, 0, &body)?))
     }
 
     /// Waits until the server has done all that was asked.
@@ -135,7 +182,7 @@ impl Client {
                     self.globals.retain(|g| g.name != name);
                 }
                 (object, 0) if object == callback => return Ok(Answer::Done),
-                _ => {}
+                (object, _) => self.others.push(object),
             }
         }
     }
@@ -146,11 +193,7 @@ impl Client {
     }
 
     fn request(&mut self, object: u32, opcode: u32, body: &[u8]) -> Result<(), String> {
-        let size = u32::try_from(body.len() + 8).context("size")?;
-        let mut bytes = object.to_ne_bytes().to_vec();
-        bytes.extend((size << 16 | opcode).to_ne_bytes());
-        bytes.extend(body);
-        self.stream.write_all(&bytes).context("write")
+        self.stream.write_all(&message(object, opcode, body)?).context("write")
     }
 
     /// The next event; `None` when the connection is closed.
@@ -180,6 +223,19 @@ impl Client {
             }
         }
     }
+}
+
+/// A request's bytes.
+///
+/// # Errors
+///
+/// If the body is too long.
+pub fn message(object: u32, opcode: u32, body: &[u8]) -> Result<Vec<u8>, String> {
+    let size = u32::from(u16::try_from(body.len() + 8).context("size")?);
+    let mut bytes = object.to_ne_bytes().to_vec();
+    bytes.extend((size << 16 | opcode).to_ne_bytes());
+    bytes.extend(body);
+    Ok(bytes)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {

@@ -199,7 +199,12 @@ fn label_on_what_the_compositor_shares_is_ignored(world: &World) -> Outcome {
 }
 
 fn own_user_namespace_is_an_app(world: &World) -> Outcome {
-    let connection = Peers::new(world)?.connect_through(&["unshare", "-U"], &[])?;
+    let peers = Peers::new(world)?;
+    let connection = peers.connect_through(&["unshare", "-U"], &[])?;
+    expect_app(&identify(&connection)?, UNKNOWN)?;
+    let namespaces = evidence(&connection)?.namespaces.context("no namespaces")?.compared;
+    ensure_eq!((namespaces.user, namespaces.mount), (Comparison::Different, Comparison::Same));
+    let connection = peers.connect_through(&["unshare", "-U"], &["undumpable"])?;
     expect_app(&identify(&connection)?, UNKNOWN)?;
     let namespaces = evidence(&connection)?.namespaces.context("no namespaces")?.compared;
     ensure_eq!((namespaces.user, namespaces.mount), (Comparison::Different, Comparison::Same));
@@ -217,12 +222,32 @@ fn own_mount_namespace_is_an_app(world: &World) -> Outcome {
         expect_app(&identify(&connection)?, UNKNOWN)?;
         let compared = evidence(&connection)?.namespaces.context("no namespaces")?.compared;
         ensure_eq!((compared.user, compared.mount), (Comparison::Same, Comparison::Different));
+        let connection = peers.connect_as_root(&wrapper, &["undumpable"])?;
+        expect_app(&identify(&connection)?, UNKNOWN)?;
+        let compared = evidence(&connection)?.namespaces.context("no namespaces")?.compared;
+        ensure_eq!((compared.user, compared.mount), (Comparison::Same, Comparison::Different));
     }
     Ok(())
 }
 
 fn own_pid_namespace_is_an_app(world: &World) -> Outcome {
-    expect_app(&identify(&Peers::new(world)?.connect_through(&["unshare", "-Urpf"], &[])?)?, UNKNOWN)
+    let peers = Peers::new(world)?;
+    expect_app(&identify(&peers.connect_through(&["unshare", "-Urpf"], &[])?)?, UNKNOWN)?;
+    if world.admin().is_ok() {
+        // The pid namespace alone.
+        let uid = world.uid().to_string();
+        let wrapper = ["unshare", "-pf", "setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups"];
+        for steps in [&[][..], &["undumpable"]] {
+            let connection = peers.connect_as_root(&wrapper, steps)?;
+            expect_app(&identify(&connection)?, UNKNOWN)?;
+            let compared = evidence(&connection)?.namespaces.context("no namespaces")?.compared;
+            ensure_eq!(
+                (compared.user, compared.mount, compared.pid),
+                (Comparison::Same, Comparison::Same, Comparison::Different)
+            );
+        }
+    }
+    Ok(())
 }
 
 fn undumpable_host_is_host(world: &World) -> Outcome {

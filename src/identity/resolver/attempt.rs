@@ -1,7 +1,9 @@
 //! One look-up: attempts until the process held still, then the conclusion.
 
 use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use super::{Parts, Resolver, Trust};
 use crate::cgroup::{self, Cgroup, CgroupError, CgroupId, MAX_ATTEMPTS, Miss, Walk};
@@ -25,7 +27,8 @@ struct Found {
 
 /// A directory that says something.
 struct Labelled {
-    dir: OwnedFd,
+    /// Its directory, by [`Cgroup::dir_at`].
+    above: Option<Rc<OwnedFd>>,
     path: Vec<u8>,
     raw: RawLabel,
     owner: u32,
@@ -174,17 +177,17 @@ impl Resolver {
             }
         }
         if !labels.is_empty() {
-            if may_be_closed && !is_closed(parts.cgroups.root())?.1 {
+            if labels.iter().any(|l| l.closed) && !is_closed(parts.cgroups.root())?.1 {
                 labels.iter_mut().for_each(|l| l.closed = false);
             }
-            self.mark_shared(parts, &mut labels)?;
+            self.mark_shared(parts, &cgroup, &mut labels)?;
         }
         let namespaces = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
         if matches!(namespaces, Err(Unknown::Gone)) {
             return Err(Stop::Final(Reason::PeerGone));
         }
         for label in &labels {
-            if self.read_label(label.dir.as_fd())?.as_ref() != Some(&label.raw) {
+            if self.read_label(cgroup.dir_at(label.above.as_ref()))?.as_ref() != Some(&label.raw) {
                 let path = escaped(&label.path);
                 return Err(Stop::Again(Reason::MalformedLabel(path, Malformed::Changing)));
             }
@@ -202,7 +205,8 @@ impl Resolver {
         loop {
             let Some(dir) = walk.step()? else { return Ok(None) };
             let raw = self.read_label(dir)?;
-            if raw.is_none() && (below.is_empty() || !may_be_closed) {
+            // Who can write here matters to a label here, and to those below that only root could write so far.
+            if raw.is_none() && below.iter().all(|l| !l.closed) {
                 continue;
             }
             let (ownership, closed) = if may_be_closed { is_closed(dir)? } else { (sys::ownership(dir)?, false) };
@@ -210,15 +214,14 @@ impl Resolver {
                 below.iter_mut().for_each(|l| l.closed = false);
             }
             if let Some(raw) = raw {
-                let dir = rustix::io::fcntl_dupfd_cloexec(dir, 0).map_err(|e| SysError::new(sys::Call::Open, e))?;
-                let path = walk.path().to_vec();
-                return Ok(Some(Labelled { dir, path, raw, owner: ownership.uid, closed, shared: false }));
+                let (above, path) = (walk.keep(), walk.path().to_vec());
+                return Ok(Some(Labelled { above, path, raw, owner: ownership.uid, closed, shared: false }));
             }
         }
     }
 
     /// Finds out which of the directories hold the compositor too.
-    fn mark_shared(&self, parts: &Parts, labels: &mut [Labelled]) -> Result<(), Stop> {
+    fn mark_shared(&self, parts: &Parts, cgroup: &Cgroup, labels: &mut [Labelled]) -> Result<(), Stop> {
         let own = match parts.own.ids(&parts.cgroups, &parts.procfs) {
             Ok(own) => own,
             // A shortage passes: with it the answer would be another one than a moment later.
@@ -227,7 +230,11 @@ impl Resolver {
             Err(_) => return Ok(()),
         };
         for label in labels {
-            label.shared = own.contains(&CgroupId(sys::handle_id(label.dir.as_fd())?));
+            let id = match &label.above {
+                Some(dir) => CgroupId(sys::handle_id(dir.as_fd())?),
+                None => cgroup.id,
+            };
+            label.shared = own.contains(&id);
         }
         Ok(())
     }
@@ -236,10 +243,10 @@ impl Resolver {
     ///
     /// One call tells that there are none, as in almost every directory.
     fn read_label(&self, dir: BorrowedFd<'_>) -> Result<Option<RawLabel>, SysError> {
-        let mut buffer = [0; NAMES_LEN];
+        let mut buffer = [MaybeUninit::uninit(); NAMES_LEN];
         let listed = match sys::list_xattrs(dir, &mut buffer)? {
-            XattrRead::Len(0) | XattrRead::Absent => return Ok(None),
-            XattrRead::Len(len) => Some(&buffer[..len]),
+            XattrRead::Bytes([]) | XattrRead::Absent => return Ok(None),
+            XattrRead::Bytes(names) => Some(names),
             // Too many names to list: ask for each of ours.
             XattrRead::TooLong => None,
         };
@@ -257,10 +264,7 @@ impl Resolver {
     /// Decides, from evidence that hangs together.
     fn conclude(&self, found: Found, evidence: &mut Evidence, trust: &Trust) -> Identity {
         let unit = UnitName::of_path(&found.cgroup.path);
-        evidence.cgroup = Some(CgroupEvidence {
-            id: found.cgroup.id,
-            path: escaped(&found.cgroup.path),
-        });
+        evidence.cgroup = Some(CgroupEvidence { id: found.cgroup.id, path: escaped(&found.cgroup.path) });
         evidence.labels = found.labels.iter().rev().map(|l| self.show(l)).collect();
         evidence.namespaces = found.namespaces.as_ref().ok().cloned();
 
@@ -420,9 +424,9 @@ fn is_closed(dir: BorrowedFd<'_>) -> Result<(Ownership, bool), SysError> {
 
 /// Reads one value. One byte more than the longest valid value tells what is too long.
 fn read_value(dir: BorrowedFd<'_>, name: &CStr) -> Result<RawValue, SysError> {
-    let mut buffer = [0; MAX_LEN + 1];
+    let mut buffer = [MaybeUninit::uninit(); MAX_LEN + 1];
     Ok(match sys::get_xattr(dir, name, &mut buffer)? {
-        XattrRead::Len(len) => RawValue::Bytes(buffer[..len].to_vec()),
+        XattrRead::Bytes(bytes) => RawValue::Bytes(bytes.to_vec()),
         XattrRead::Absent => RawValue::Absent,
         XattrRead::TooLong => RawValue::TooLong,
     })

@@ -66,6 +66,7 @@ fn steps(steps: Vec<String>) -> Result<()> {
             // Move between two cgroups until killed.
             "hop" => hop(value)?,
             "remake" => hostile::remake(value)?,
+            "relabel" => hostile::relabel(value)?,
             "exits" => hostile::exits(value)?,
             "flood" => hostile::flood(value)?,
             "burst" => hostile::burst(value)?,
@@ -142,10 +143,23 @@ fn say(client: &mut Client, what: &str) -> Result<serde_json::Value> {
             let globals: Vec<_> = client.globals().iter().map(|g| json!([g.name, g.interface, g.version])).collect();
             json!({"globals": globals, "removed": client.removed(), "received": client.received()})
         }
-        ["bind", name, interface, version] => show(&client.bind(name.parse()?, interface, version.parse()?)?),
+        ["bind", name, interface, version] => {
+            let answer = client.bind(name.parse()?, interface, version.parse()?)?;
+            with_events(&answer, client.events())
+        }
+        ["capture", output, screencopy] => {
+            let answer = client.capture(output.parse()?, screencopy.parse()?)?;
+            with_events(&answer, client.events())
+        }
         ["sync"] => show(&client.sync()?),
         _ => return Err(format!("there is no way to say `{what}`").into()),
     })
+}
+
+fn with_events(answer: &Answer, events: usize) -> serde_json::Value {
+    let mut shown = show(answer);
+    shown["events"] = events.into();
+    shown
 }
 
 fn show(answer: &Answer) -> serde_json::Value {

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wayland_auth::identity::{Tier, Trust};
-use wayland_auth_tests::expect::{APP_ID, ENGINE, resolvers};
+use wayland_auth_tests::cgroups::remove_tree;
+use wayland_auth_tests::expect::{APP_ID, ENGINE, INSTANCE_ID, resolvers};
 use wayland_auth_tests::{Connection, Context, Outcome, Peers, TestCgroup, World, ensure, ensure_eq};
 
 use crate::tally::{Tally, word};
@@ -57,6 +58,24 @@ pub(crate) fn cgroups_made_again_under_their_path_are_told_apart(world: &World) 
     look_up("hopping between B and an A that is made again", 25_000, &connection, &[A, B])
 }
 
+/// A cgroup says something else for as long as the process is not in it. It sits far below, so that it is a long way up
+/// to the label.
+pub(crate) fn label_of_a_cgroup_that_was_left_is_not_read(world: &World) -> Outcome {
+    let peers = Peers::new(world)?;
+    let (a, b) = (labelled(world, "A")?, labelled(world, "B")?);
+    a.label(&[(INSTANCE_ID, "1")])?;
+    let inside = a.path().join(["d"; 60].join("/"));
+    std::fs::create_dir_all(&inside).context("mkdir")?;
+    let join = format!("join={}", inside.display());
+    let relabel = format!("relabel={},{},{}", a.path().display(), inside.display(), b.path().display());
+    let connection = peers.connect(&[&join, &peers.connect_step(), &relabel])?.killed_at_the_end();
+    let what = "hopping between B and an A that is labelled otherwise meanwhile";
+    let result = look_up(what, 5_000, &connection, &["org.example.EngineA/org.example.AppA/1", B]);
+    drop(connection);
+    remove_tree(&a.leak())?;
+    result
+}
+
 /// Somebody else moves the process into its sandbox and out again while it connects and connects. Whoever looks while
 /// it stays where it is gets exactly that.
 pub(crate) fn process_moved_while_it_connects_is_where_it_is(world: &World) -> Outcome {
@@ -102,7 +121,7 @@ pub(crate) fn process_moved_while_it_connects_is_where_it_is(world: &World) -> O
                     if before != after || before % 2 == 1 {
                         continue;
                     }
-                    let (expected, count) = if before % 4 == 0 { ("host", &mut host) } else { (A, &mut app) };
+                    let (expected, count) = if before.is_multiple_of(4) { ("host", &mut host) } else { (A, &mut app) };
                     ensure_eq!(word(&identified.identity), expected, "it stayed where it is ({tier:?})");
                     *count += 1;
                 }

@@ -84,6 +84,8 @@ pub(crate) fn label_being_rewritten_is_read_whole_or_not_at_all(world: &World) -
     )
 }
 
+/// Values that come back can fool two readings that both meet a change half-way; but who writes so fast may write what
+/// he likes. Once in some million look-ups is to be expected here; the proof is the test above.
 pub(crate) fn label_going_back_and_forth_is_never_mixed(world: &World) -> Outcome {
     race(
         world,

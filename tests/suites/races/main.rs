@@ -18,6 +18,7 @@ const TESTS: &[Test] = &[
         Needs::Nothing,
         hop::cgroups_made_again_under_their_path_are_told_apart,
     ),
+    ("label_of_a_cgroup_that_was_left_is_not_read", Needs::Nothing, hop::label_of_a_cgroup_that_was_left_is_not_read),
     (
         "process_moved_while_it_connects_is_where_it_is",
         Needs::Nothing,

@@ -4,16 +4,15 @@
 //! `server_system` libwayland's.
 
 mod globals;
-mod kinds;
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use globals::{GLOBALS, make_globals};
-use kinds::{KINDS, Kind, Setup};
 use serde_json::Value;
 use wayland_auth::{Authenticator, Policy, SandboxContext};
+use wayland_auth_tests::kinds::{KINDS, Kind, POLICY, Setup};
 use wayland_auth_tests::server::Server;
 use wayland_auth_tests::wire::{Answer, Client};
 use wayland_auth_tests::{Context, Needs, Outcome, Peers, Test, World, ensure, ensure_eq};
@@ -35,26 +34,6 @@ fn main() -> ExitCode {
     println!("server backend: {backend}; {} kinds of peers, {} globals", KINDS.len(), GLOBALS.len());
     wayland_auth_tests::main(env!("CARGO_BIN_EXE_peer"), TESTS)
 }
-
-const POLICY: &str = r#"
-[defaults]
-host = ["*"]
-sandboxed = ["output-info"]
-namespaced = ["output-info"]
-unidentified = []
-
-[defaults.internal]
-shell = ["layer-shell"]
-
-[[rule]]
-match = { engine = "org.example.Engine", app-id = "org.example.Recorder" }
-allow = ["screen-capture", "output-info"]
-
-[[rule]]
-match = { engine = "org.example.Engine", app-id = "org.example.Typist" }
-allow = ["virtual-keyboard", "output-info"]
-deny = ["clipboard-manager"]
-"#;
 
 fn start() -> Result<(Authenticator, Server), String> {
     let policy = Policy::parse("test.toml", POLICY).context("policy")?;

@@ -12,8 +12,10 @@ use wayland_auth_tests::{Context, Outcome, TestCgroup, World, ensure};
 /// Tells this program that it is such a process.
 pub(crate) const ALONE: &str = "--alone";
 
+type Part = (&'static str, fn(&Scene) -> Outcome);
+
 /// What it can be told to do.
-const PARTS: &[(&str, fn(&Scene) -> Outcome)] = &[
+const PARTS: &[Part] = &[
     ("limit", crate::limit::limit),
     ("reserve", crate::limit::reserve),
     ("shared", crate::limit::shared),

@@ -85,7 +85,9 @@ impl Server {
 
     /// Goes on until no client waits.
     fn drain(&mut self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
         while self.is_waited_for()? {
+            ensure!(Instant::now() < deadline, "clients are left to wait");
             self.events.dispatch(PATIENCE, &mut self.state).context("dispatch")?;
             self.wakeups += 1;
         }

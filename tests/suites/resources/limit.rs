@@ -122,6 +122,7 @@ pub(crate) fn shared(scene: &Scene) -> Outcome {
     set_limit(LIMIT)?;
     for (tier, enough) in countdown(&stream, "host")? {
         println!("host below a shared label, {tier:?}: identified with {enough} descriptors left, beside the reserve");
+        ensure_eq!(enough, 0, "the reserve does not do, {tier:?}");
     }
     drop(stream);
     std::fs::write(scene.cgroup().with_file_name("server").join("cgroup.procs"), "0").context("move back")

@@ -1,6 +1,6 @@
 //! Counting what the test programs print.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// How many tests came out how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl fmt::Display for Results {
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     line: Vec<u8>,
+    /// Why tests are going to be skipped, by name.
+    reasons: BTreeMap<String, String>,
     results: Results,
 }
 
@@ -76,8 +78,13 @@ impl Parser {
             && let Some((name, reason)) = test.split_once(" ... ignored")
         {
             let reason = reason.trim_start_matches([',', ' ']).trim();
-            let reason = if reason.is_empty() { "no reason given" } else { reason };
-            self.results.skipped_names.push(format!("{}: {reason}", name.trim()));
+            let name = name.trim();
+            let told = self.reasons.get(name).map_or("no reason given", String::as_str);
+            let reason = if reason.is_empty() { told } else { reason };
+            self.results.skipped_names.push(format!("{name}: {reason}"));
+        } else if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|text| text.split_once(": ")) {
+            // What our own test programs say beforehand: libtest-mimic has no reasons for tests that it does not start.
+            self.reasons.insert(name.to_owned(), reason.to_owned());
         }
     }
 }
@@ -91,9 +98,11 @@ running 3 tests
 test a ... ok
 test b::c ... ignored, needs root
 test d ... ignored
+skipped: e: needs a moon
+test e     ... ignored
 test the word ignored ... ok
 
-test result: ok. 2 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.05s
+test result: ok. 2 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.05s
 
 running 1 test
 test result: FAILED. 10 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.00s
@@ -110,8 +119,8 @@ test result: nonsense
     fn all_programs_are_summed_however_the_output_is_cut() {
         for pieces in [1, 7, OUTPUT.len()] {
             let results = parsed(pieces);
-            assert_eq!(results.to_string(), "12 passed, 1 failed, 2 skipped");
-            assert_eq!(results.skipped_names, ["b::c: needs root", "d: no reason given"]);
+            assert_eq!(results.to_string(), "12 passed, 1 failed, 3 skipped");
+            assert_eq!(results.skipped_names, ["b::c: needs root", "d: no reason given", "e: needs a moon"]);
         }
     }
 

@@ -1,0 +1,78 @@
+//! The demo compositor as a black box: real programs as its clients, and what its audit file says of them.
+//!
+//! `WAYLAND_AUTH_DEMO` names the compositor and `WAYLAND_AUTH_TOOL` the tool `wayland-auth`.
+
+mod audit_file;
+mod client;
+mod contexts;
+mod demo;
+mod features;
+mod globals;
+mod identities;
+mod peers;
+mod programs;
+mod robustness;
+mod running;
+
+use std::process::ExitCode;
+
+use wayland_auth_tests::{Needs, Test};
+
+const TESTS: &[Test] = &[
+    ("every_kind_of_peer_sees_and_binds_exactly_its_globals", Needs::Nothing, identities::every_kind_of_peer),
+    ("seen_globals_can_be_bound", Needs::Nothing, identities::seen_globals_can_be_bound),
+    ("peer_in_bubblewrap_is_an_app_of_an_unknown_engine", NEEDS_BWRAP, identities::bubblewrap_is_an_unknown_engine),
+    ("app_that_the_tool_confines_is_the_app", NEEDS_BWRAP, identities::confined_by_the_tool),
+    (
+        "label_on_what_the_compositor_shares_is_ignored",
+        Needs::Nothing,
+        identities::label_on_what_the_compositor_shares_is_ignored,
+    ),
+    ("other_uids_see_the_core_only", Needs::Root, identities::other_uids),
+    ("peers_with_an_ambient_capability_are_what_they_are", Needs::Root, identities::ambient_capabilities),
+    ("directory_of_a_third_uid_is_nobodys", Needs::Root, identities::directory_of_a_third_uid),
+    ("label_of_the_system_allows_more_than_the_host_has", Needs::Root, identities::label_of_the_system_allows_more),
+    ("grim_wl_paste_and_wtype_work_for_the_host", Needs::Program("grim"), programs::host),
+    ("grim_wl_paste_and_wtype_work_for_the_host_whatever_it_claims", Needs::Program("grim"), programs::host_claim),
+    ("each_allowed_app_does_what_it_may_and_no_more", Needs::Program("grim"), programs::allowed_apps),
+    ("grim_wl_paste_and_wtype_are_refused_to_a_denied_app", Needs::Program("grim"), programs::denied_app),
+    ("grim_wl_paste_and_wtype_are_refused_to_an_unknown_engine", Needs::Program("grim"), programs::unknown_engine),
+    ("grim_wl_paste_and_wtype_are_refused_to_the_unidentified", Needs::Program("grim"), programs::unidentified),
+    ("grim_wl_paste_and_wtype_in_the_tools_sandbox", NEEDS_BWRAP, programs::confined_apps),
+    (
+        "policy_that_is_built_in_lets_its_recorder_capture",
+        Needs::Program("grim"),
+        programs::built_in_policy_lets_its_recorder_capture,
+    ),
+    ("each_connection_has_one_line", Needs::Nothing, audit_file::each_connection_has_one_line),
+    ("connection_is_recorded_with_its_evidence", Needs::Nothing, audit_file::connection_is_recorded_with_its_evidence),
+    ("hostile_labels_do_not_break_lines", Needs::Nothing, audit_file::hostile_labels_do_not_break_lines),
+    ("hostile_cgroup_names_do_not_break_lines", Needs::Nothing, audit_file::hostile_cgroup_names_do_not_break_lines),
+    (
+        "hostile_interface_names_do_not_break_lines",
+        Needs::Nothing,
+        audit_file::hostile_interface_names_do_not_break_lines,
+    ),
+    ("bind_under_another_name_is_recorded", Needs::Nothing, audit_file::bind_under_another_name_is_recorded),
+    ("flood_of_connections_ends_nobody", Needs::Nothing, robustness::flood_of_connections_ends_nobody),
+    ("client_that_sends_garbage_dies_alone", Needs::Nothing, robustness::client_that_sends_garbage_dies_alone),
+    ("sigterm_with_clients_ends_well", Needs::Nothing, robustness::sigterm_with_clients_ends_well),
+    ("policy_with_mistakes_is_refused", Needs::Nothing, robustness::policy_with_mistakes_is_refused),
+    ("security_context_gives_the_rights_of_its_app", Needs::Nothing, contexts::context_gives_the_rights_of_its_app),
+    ("cgroup_and_security_context_must_both_allow", Needs::Nothing, contexts::cgroup_and_context_must_both_allow),
+    (
+        "maker_of_a_security_context_gives_no_more_than_he_has",
+        Needs::Nothing,
+        contexts::maker_gives_no_more_than_he_has,
+    ),
+    ("malformed_security_context_gives_nothing", Needs::Nothing, contexts::malformed_context_gives_nothing),
+    ("nobody_but_the_host_opens_security_contexts", Needs::Nothing, contexts::nobody_but_the_host_opens_contexts),
+    ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
+    ("windows_are_listed", Needs::Nothing, features::windows_are_listed),
+];
+
+const NEEDS_BWRAP: Needs = Needs::Program("bwrap");
+
+fn main() -> ExitCode {
+    wayland_auth_tests::main(env!("CARGO_BIN_EXE_peer"), TESTS)
+}
