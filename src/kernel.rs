@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 
 use crate::cgroup::{CgroupMountError, Cgroups};
-use crate::sys::{self, Meaning, NamespaceKind, Procfs};
+use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError};
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO`), fixed since Linux 3.8.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
@@ -67,22 +66,32 @@ pub enum State {
 
 impl Support {
     /// Asks the kernel.
-    #[must_use]
-    pub fn probe() -> Self {
+    ///
+    /// # Errors
+    ///
+    /// The kernel's error if file descriptors or memory ran out: that says nothing about the machine.
+    pub fn probe() -> std::io::Result<Self> {
         let procfs = Procfs::open().ok();
         let cgroups = procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open);
-        Self::probe_with(procfs.as_ref(), &cgroups)
+        Self::probe_with(procfs.as_ref(), &cgroups).map_err(|e| e.errno.into())
     }
 
-    pub(crate) fn probe_with(procfs: Option<&Procfs>, cgroups: &Result<Cgroups, CgroupMountError>) -> Self {
-        let own = UnixStream::pair().ok().and_then(|(a, _b)| sys::peer_pidfd(a.as_fd()).ok());
+    /// Fails only for want of resources.
+    pub(crate) fn probe_with(
+        procfs: Option<&Procfs>,
+        cgroups: &Result<Cgroups, CgroupMountError>,
+    ) -> Result<Self, SysError> {
+        let own = match sys::own_socket_pair().and_then(|(a, _b)| sys::peer_pidfd(a.as_fd())) {
+            Err(e) if e.meaning() == Meaning::Resources => return Err(e),
+            own => own.ok(),
+        };
         let own = own.as_ref().map(AsFd::as_fd);
         let supported = |result: Result<(), sys::SysError>| match result {
             Ok(()) => true,
             Err(e) => e.meaning() != Meaning::Unsupported,
         };
         let cgroups = cgroups.as_ref();
-        Self {
+        Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             peer_pidfd: own.is_some(),
             pidfs: own.is_some_and(|fd| sys::file_system_type(fd) == Ok(sys::PIDFS_MAGIC)),
@@ -96,7 +105,7 @@ impl Support {
             initial_user_namespace: procfs
                 .and_then(|p| p.own_namespace(NamespaceKind::User.file()).ok())
                 .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
-        }
+        })
     }
 
     /// Whether anybody can be identified here at all.

@@ -19,6 +19,10 @@ const BATCH: usize = 32;
 /// How long the source does not look at its socket after it could not even turn a client away.
 const REST: Duration = Duration::from_millis(100);
 
+/// How often in a row the socket may be ready for nobody. A client that went again is one; a socket that somebody shut
+/// down is always ready.
+const IN_VAIN: u32 = 8;
+
 /// A listening socket whose every connection is identified before the compositor sees it.
 ///
 /// Yields `(UnixStream, ClientAuth)`: put the latter into the client's data and the former into
@@ -36,6 +40,8 @@ pub struct AuthenticatedSocket<L: AsFd = ListeningSocket> {
     /// Runs while the listener is not registered.
     rest: Option<Timer>,
     is_listening: bool,
+    /// How often in a row the socket was said to be ready, and nobody was there.
+    in_vain: u32,
 }
 
 impl AuthenticatedSocket<ListeningSocket> {
@@ -68,13 +74,19 @@ impl AuthenticatedSocket<UnixListener> {
 impl<L: AsFd> AuthenticatedSocket<L> {
     fn with(authenticator: Authenticator, listener: L, accept: fn(&L) -> io::Result<Option<UnixStream>>) -> Self {
         let listener = Generic::new(listener, Interest::READ, Mode::Level);
-        Self { listener, accept, authenticator, spare: spare(), rest: None, is_listening: false }
+        Self { listener, accept, authenticator, spare: spare(), rest: None, is_listening: false, in_vain: 0 }
     }
 
     /// The listening socket.
     #[must_use]
     pub fn listener(&self) -> &L {
         self.listener.get_ref()
+    }
+
+    /// Looks at the socket again later: it stays readable, and to go on looking would be to spin.
+    fn take_a_rest(&mut self) -> PostAction {
+        self.rest = Some(Timer::from_duration(REST));
+        PostAction::Reregister
     }
 
     /// Accepts one connection, if one waits and it can be served.
@@ -113,7 +125,8 @@ impl<L: AsFd> AuthenticatedSocket<L> {
             }
             Err(e) => {
                 tracing::warn!(error = %e, "a connection could not be accepted");
-                Accepted::Failed
+                // What is wrong with the socket itself stays wrong: look at it again later.
+                if concerns_one_connection(&e) { Accepted::Failed } else { Accepted::Exhausted }
             }
         }
     }
@@ -124,7 +137,7 @@ enum Accepted {
     /// This one was not served; another may wait.
     Failed,
     Nothing,
-    /// Those who wait can be neither served nor turned away.
+    /// Nothing can be done for those who wait, neither now nor at once.
     Exhausted,
 }
 
@@ -140,6 +153,12 @@ fn spare() -> Option<OwnedFd> {
 fn is_exhausted(error: &io::Error) -> bool {
     let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
     error.raw_os_error().is_some_and(|code| exhausted.contains(&code))
+}
+
+/// Whether the next connection may do better.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    let passing = [libc::ECONNABORTED, libc::EINTR, libc::EPROTO, libc::EPERM];
+    error.raw_os_error().is_some_and(|code| passing.contains(&code))
 }
 
 fn is_short_of_resources(identity: &Identity) -> bool {
@@ -172,19 +191,26 @@ impl<L: AsFd> EventSource for AuthenticatedSocket<L> {
             ready = true;
             Ok(PostAction::Continue)
         })?;
-        if ready {
-            for _ in 0..BATCH {
-                match self.accept() {
-                    Accepted::Client(stream, auth) => callback((stream, auth), &mut ()),
-                    Accepted::Failed => {}
-                    Accepted::Nothing => break,
-                    Accepted::Exhausted => {
-                        // The socket stays readable: to go on looking at it would be to spin.
-                        self.rest = Some(Timer::from_duration(REST));
-                        return Ok(PostAction::Reregister);
+        if !ready {
+            return Ok(PostAction::Continue);
+        }
+        let mut in_vain = true;
+        for _ in 0..BATCH {
+            match self.accept() {
+                Accepted::Client(stream, auth) => callback((stream, auth), &mut ()),
+                Accepted::Failed => {}
+                Accepted::Nothing if in_vain => {
+                    self.in_vain += 1;
+                    if self.in_vain < IN_VAIN {
+                        break;
                     }
+                    return Ok(self.take_a_rest());
                 }
+                Accepted::Nothing => break,
+                Accepted::Exhausted => return Ok(self.take_a_rest()),
             }
+            in_vain = false;
+            self.in_vain = 0;
         }
         Ok(PostAction::Continue)
     }

@@ -25,7 +25,7 @@ const DIRECTORY: libc::c_int = FILE | libc::O_DIRECTORY;
 /// `PIDFD_GET_INFO` for its first, 64-byte form.
 const GET_INFO: libc::c_ulong = 0xC040_FF0B;
 /// pid, cgroup ID and exit.
-const INFO_MASK: u64 = 0b1101;
+const INFO_MASK: u64 = 0b101;
 /// `PIDFD_GET_USER_NAMESPACE`, `PIDFD_GET_MNT_NAMESPACE`, `PIDFD_GET_PID_NAMESPACE`.
 pub(super) const GET_NAMESPACES: [libc::c_ulong; 3] = [0xFF09, 0xFF03, 0xFF05];
 

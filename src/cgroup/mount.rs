@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use crate::sys::{self, Procfs, ReadLimit, SysError};
+use crate::sys::{self, Meaning, Procfs, ReadLimit, SysError};
 
 /// The most of `/proc/self/mountinfo` that is read.
 const MOUNTINFO_MAX: usize = 16 * 1024 * 1024;
@@ -21,6 +21,13 @@ pub enum CgroupMountError {
     /// cgroup2 is not mounted, or only a part of it is.
     #[error("cgroup2 is not mounted as a whole")]
     NotMounted,
+    /// This process or the system is out of file descriptors or memory.
+    #[error("out of file descriptors or memory")]
+    #[non_exhaustive]
+    Resources {
+        /// The kernel's error.
+        source: io::Error,
+    },
     /// It could not be opened.
     #[error("cgroup2 could not be opened ({call})")]
     #[non_exhaustive]
@@ -34,7 +41,11 @@ pub enum CgroupMountError {
 
 impl From<SysError> for CgroupMountError {
     fn from(error: SysError) -> Self {
-        Self::Fault { call: error.call.name(), source: error.errno.into() }
+        let source = error.errno.into();
+        match error.meaning() {
+            Meaning::Resources => Self::Resources { source },
+            _ => Self::Fault { call: error.call.name(), source },
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! All names stand in [`XattrNames`]; the rest is a pure function from the bytes that one
 //! directory carries to what they state.
 
+use std::ffi::CString;
 use std::fmt;
 
 use super::ids::{AppId, InstanceId, InvalidId, SandboxEngine};
@@ -43,10 +44,32 @@ impl Default for XattrNames {
     }
 }
 
+/// A name that no xattr has, or that is there twice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name:?} cannot be the name of a label's xattr: it must begin with `user.`, have at most 255 bytes and no NUL, and stand there once"
+)]
+#[non_exhaustive]
+pub struct InvalidXattrName {
+    /// The name.
+    pub name: String,
+}
+
 impl XattrNames {
-    /// How many names there are.
-    pub(crate) fn len(&self) -> usize {
-        4 + self.extra.len()
+    /// All names as the system calls want them, in the order of [`RawLabel::values`].
+    ///
+    /// One that is wrong spoils all: left out, it would shift the others to each other's values.
+    pub(crate) fn to_c(&self) -> Result<Vec<CString>, InvalidXattrName> {
+        let mut names: Vec<CString> = Vec::new();
+        for index in 0..4 + self.extra.len() {
+            let name = self.get(index).unwrap_or_default();
+            let valid = name.len() <= 255 && name.strip_prefix("user.").is_some_and(|rest| !rest.is_empty());
+            match CString::new(name) {
+                Ok(c_name) if valid && !names.contains(&c_name) => names.push(c_name),
+                _ => return Err(InvalidXattrName { name: name.to_owned() }),
+            }
+        }
+        Ok(names)
     }
 
     /// The name at `index`, in the order of [`RawLabel::values`].
@@ -186,6 +209,18 @@ mod tests {
 
     fn parse(values: [Option<&str>; 4]) -> Result<Statement, Malformed> {
         raw(values).parse(&XattrNames::default())
+    }
+
+    #[test]
+    fn names_that_no_xattr_has_are_refused() {
+        assert_eq!(XattrNames::default().to_c().map(|names| names.len()), Ok(4));
+        for bad in ["", "user.", "engine", "trusted.x", "user.a\0", "user.app_id", &format!("user.{}", "x".repeat(251))]
+        {
+            let names = XattrNames { engine: bad.to_owned(), ..XattrNames::default() };
+            assert_eq!(names.to_c(), Err(InvalidXattrName { name: bad.to_owned() }));
+            let names = XattrNames { extra: vec![bad.to_owned()], ..XattrNames::default() };
+            assert!(names.to_c().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

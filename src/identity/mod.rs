@@ -16,7 +16,7 @@ use std::fmt;
 pub use evidence::{CgroupEvidence, Evidence, LabelEvidence, NamespaceEvidence, NamespaceRoute, Tier};
 pub use ids::{AppId, InstanceId, InvalidId, MAX_LEN, SandboxEngine};
 pub use namespaces::{Comparison, Namespaces, ReferenceError};
-pub use resolver::{Resolver, ResolverBuilder, Trust};
+pub use resolver::{Resolver, ResolverBuilder, ResolverError, Trust};
 pub use unit::UnitName;
 
 use crate::cgroup::CgroupError;

@@ -13,7 +13,7 @@ const IDENTITY_MAP: [&str; 3] = ["0", "0", "4294967295"];
 const SMALL: ReadLimit = ReadLimit(64 * 1024);
 
 /// The most that is read of a peer's `mountinfo`. A peer with more mounts counts as unreadable.
-const MOUNTINFO: ReadLimit = ReadLimit(1024 * 1024);
+const MOUNTINFO: ReadLimit = ReadLimit(256 * 1024);
 
 /// How a process' namespaces compare with the compositor's, or with those of its
 /// [host reference](super::ResolverBuilder::host_reference).
@@ -38,6 +38,8 @@ pub enum Comparison {
     Same,
     /// They do not.
     Different,
+    /// It was not looked at: another namespace had shown already that they are no part of each other.
+    NotCompared,
 }
 
 impl Comparison {
@@ -47,6 +49,9 @@ impl Comparison {
 }
 
 impl Namespaces {
+    /// All three shared, as the host's are.
+    pub(crate) const SHARED: Self = Self { user: Comparison::Same, mount: Comparison::Same, pid: Comparison::Same };
+
     /// Whether all three are shared.
     #[must_use]
     pub fn all_same(&self) -> bool {
@@ -100,7 +105,7 @@ struct PublicReference {
 }
 
 /// Why a comparison came to no result.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
     /// The process, or its first thread, is gone.
     Gone,
@@ -214,15 +219,19 @@ impl PublicReference {
         }
         let levels = pid_levels(&status).ok_or_else(|| Unknown::Unreadable("status has no NSpid".to_owned()))?;
         let uid_map = sys::read_pinned(process, "uid_map", SMALL)?;
-        let mountinfo = sys::read_pinned(process, "mountinfo", MOUNTINFO)?;
-        if mountinfo.is_empty() || uid_map.is_empty() {
-            return Err(Unknown::Unreadable("/proc/PID shows no mounts or no user map".to_owned()));
+        if uid_map.is_empty() {
+            return Err(Unknown::Unreadable("/proc/PID shows no user map".to_owned()));
         }
-        Ok(Namespaces {
-            user: Comparison::of(is_identity_map(&uid_map)),
-            mount: Comparison::of(has_mount(&mountinfo, self.root_mount)),
-            pid: Comparison::of(levels == 1),
-        })
+        let (user, pid) = (Comparison::of(is_identity_map(&uid_map)), Comparison::of(levels == 1));
+        if user == Comparison::Different {
+            // Whoever is root of a user namespace can make any number of mounts, and reading them would be our time.
+            return Ok(Namespaces { user, mount: Comparison::NotCompared, pid });
+        }
+        let mountinfo = sys::read_pinned(process, "mountinfo", MOUNTINFO)?;
+        if mountinfo.is_empty() {
+            return Err(Unknown::Unreadable("/proc/PID shows no mounts".to_owned()));
+        }
+        Ok(Namespaces { user, mount: Comparison::of(has_mount(&mountinfo, self.root_mount)), pid })
     }
 }
 
@@ -273,6 +282,59 @@ mod tests {
         assert!(is_dead(b"State:\tZ (zombie)\n"));
         assert_eq!(pid_levels(b"Name:\tx\n"), None);
         assert_eq!(pid_levels(b"NSpid:\t\n"), None);
+    }
+
+    /// Compares with a process whose `/proc/PID` has these files.
+    fn compare(files: &[(&str, &str)]) -> Result<Namespaces, Unknown> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("wayland-auth-proc-{}-{number}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.join(name), text).unwrap();
+        }
+        let result = PublicReference { root_mount: 29 }.compare(sys::open_dir(&dir).unwrap().as_fd());
+        std::fs::remove_dir_all(&dir).unwrap();
+        result
+    }
+
+    const HOST: [(&str, &str); 3] = [
+        ("status", "Name:\tx\nState:\tS (sleeping)\nNSpid:\t44\n"),
+        ("uid_map", "         0          0 4294967295\n"),
+        ("mountinfo", "28 1 0:5 / /proc rw - proc x rw\n29 1 0:5 / / rw - ext4 x rw\n"),
+    ];
+
+    fn with(name: &'static str, text: &'static str) -> [(&'static str, &'static str); 3] {
+        HOST.map(|file| if file.0 == name { (name, text) } else { file })
+    }
+
+    #[test]
+    fn what_proc_shows_to_everybody_tells_each_namespace() {
+        use Comparison::{Different, NotCompared, Same};
+        let namespaces = |user, mount, pid| Some(Namespaces { user, mount, pid });
+        assert_eq!(compare(&HOST).ok(), namespaces(Same, Same, Same));
+        let other_mounts = with("mountinfo", "129 1 0:5 / / rw - ext4 x rw\n");
+        assert_eq!(compare(&other_mounts).ok(), namespaces(Same, Different, Same));
+        let two_pids = with("status", "State:\tS\nNSpid:\t44\t1\n");
+        assert_eq!(compare(&two_pids).ok(), namespaces(Same, Same, Different));
+        // The mounts of a user namespace are as many as its root likes: they are not even opened.
+        let no_mounts = [HOST[0], ("uid_map", "0 1000 1\n")];
+        assert_eq!(compare(&no_mounts).ok(), namespaces(Different, NotCompared, Same));
+    }
+
+    #[test]
+    fn what_proc_does_not_show_is_not_known() {
+        assert!(matches!(compare(&with("status", "State:\tZ (zombie)\nNSpid:\t44\n")), Err(Unknown::Gone)));
+        assert!(matches!(compare(&with("status", "State:\tS\n")), Err(Unknown::Unreadable(_))));
+        assert!(matches!(compare(&with("uid_map", "")), Err(Unknown::Unreadable(_))));
+        assert!(matches!(compare(&with("mountinfo", "")), Err(Unknown::Unreadable(_))));
+        assert!(matches!(compare(&HOST[..2]), Err(Unknown::Gone)));
+    }
+
+    #[test]
+    fn more_mounts_than_anybody_has_are_not_read() {
+        let many = "1 1 0:5 / /x rw - tmpfs x rw\n".repeat(MOUNTINFO.0 / 20) + HOST[2].1;
+        assert!(matches!(compare(&[HOST[0], HOST[1], ("mountinfo", &many)]), Err(Unknown::Unreadable(_))));
     }
 
     #[test]

@@ -7,13 +7,13 @@ mod reserve;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::evidence::{Evidence, Tier};
-use super::label::XattrNames;
+use super::label::{InvalidXattrName, XattrNames};
 use super::namespaces::{Reference, ReferenceError};
 use super::{Identified, Identity, Reason};
 use crate::cgroup::{CgroupMountError, Cgroups};
 use crate::kernel::Support;
 use crate::peer::{Credentials, Peer, PeerPidfdError};
-use crate::sys::{self, Procfs};
+use crate::sys::{self, Meaning, Procfs, SysError};
 use own::Own;
 use reserve::Reserve;
 
@@ -79,7 +79,8 @@ impl ResolverBuilder {
     /// Takes the namespaces of this process, not the compositor's own, for those of the host.
     ///
     /// For a compositor that is itself confined more narrowly than the session it serves. The
-    /// process must be one that the compositor may ptrace.
+    /// process must be one that the compositor may ptrace, and must live, with the root directory that it has
+    /// now, for as long as the resolver does.
     pub fn host_reference(mut self, pidfd: OwnedFd) -> Self {
         self.host_reference = Some(pidfd);
         self
@@ -104,11 +105,20 @@ impl ResolverBuilder {
     ///
     /// # Errors
     ///
-    /// [`ReferenceError`] if the namespaces to compare with cannot be read.
-    pub fn build(self) -> Result<Resolver, ReferenceError> {
-        let procfs = Procfs::open().ok();
-        let cgroups = procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open);
-        let mut support = Support::probe_with(procfs.as_ref(), &cgroups);
+    /// [`ResolverError`] says why. A shortage of file descriptors is one: it must not be taken for a machine that
+    /// cannot identify anybody.
+    pub fn build(self) -> Result<Resolver, ResolverError> {
+        let c_names = self.names.to_c()?;
+        let shortage = |e: &SysError| e.meaning() == Meaning::Resources;
+        let procfs = match Procfs::open() {
+            Err(e) if shortage(&e) => return Err(ResolverError::resources(e)),
+            procfs => procfs.ok(),
+        };
+        let cgroups = match procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open) {
+            Err(CgroupMountError::Resources { source }) => return Err(ResolverError::Resources { source }),
+            cgroups => cgroups,
+        };
+        let mut support = Support::probe_with(procfs.as_ref(), &cgroups).map_err(ResolverError::resources)?;
         if self.without_pidfd_info {
             support.pidfd_info = false;
         }
@@ -117,7 +127,7 @@ impl ResolverBuilder {
             (Some(procfs), Ok(cgroups)) => {
                 let reference = match &self.host_reference {
                     Some(pidfd) => {
-                        let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier)?;
+                        let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier).map_err(ReferenceError::from)?;
                         Reference::of(&procfs, pidfd.as_fd(), pid)?
                     }
                     None => Reference::ours(&procfs)?,
@@ -126,7 +136,6 @@ impl ResolverBuilder {
             }
             _ => None,
         };
-        let c_names = (0..self.names.len()).filter_map(|i| std::ffi::CString::new(self.names.get(i)?).ok()).collect();
         Ok(Resolver {
             names: self.names,
             c_names,
@@ -137,6 +146,31 @@ impl ResolverBuilder {
             parts,
             reserve: Reserve::new(),
         })
+    }
+}
+
+/// Why a [`Resolver`] could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolverError {
+    /// The namespaces that tell the host from a sandbox could not be read.
+    #[error("the host's namespaces could not be read")]
+    Reference(#[from] ReferenceError),
+    /// A name of an xattr is none, or is there twice.
+    #[error(transparent)]
+    XattrName(#[from] InvalidXattrName),
+    /// This process or the system is out of file descriptors or memory.
+    #[error("out of file descriptors or memory")]
+    #[non_exhaustive]
+    Resources {
+        /// The kernel's error.
+        source: std::io::Error,
+    },
+}
+
+impl ResolverError {
+    fn resources(error: SysError) -> Self {
+        Self::Resources { source: error.errno.into() }
     }
 }
 

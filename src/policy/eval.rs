@@ -145,6 +145,10 @@ impl Policy {
                     builder.deny(rule.deny, || Because::Rule { at: rule.at.clone(), effect: Effect::Deny });
                 }
                 Applies::Maybe => builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() }),
+                // An app without a label may be the very one that the rule names, having shed it.
+                Applies::No if facts.is_unlabelled_app() && rule.matcher.asks_for_a_label() => {
+                    builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() });
+                }
                 Applies::No => {}
             }
         }

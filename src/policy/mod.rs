@@ -111,6 +111,15 @@ pub struct Policy {
     computed: eval::Computed,
 }
 
+impl Policy {
+    /// Whether both policies mean the same by every capability and put every interface in the same one.
+    ///
+    /// Filters hold on to capabilities by their number, and globals are made once.
+    pub(crate) fn has_the_capabilities_of(&self, other: &Self) -> bool {
+        self.names == other.names && self.interfaces == other.interfaces
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self::built_in()

@@ -118,6 +118,11 @@ impl<'a> Facts<'a> {
         matches!(self.kind, Kind::Labelled { .. })
     }
 
+    /// Whether it is an app that only its namespaces show.
+    pub(super) fn is_unlabelled_app(self) -> bool {
+        matches!(self.kind, Kind::Namespaced)
+    }
+
     /// Whether any process of the user could have made this evidence.
     pub(super) fn is_user_evidence(self) -> bool {
         !matches!(self.kind, Kind::Labelled { provenance: Provenance::System, .. })
@@ -139,6 +144,14 @@ impl Matcher {
     /// Whether the rule is about a unit as such, and not about applications in it.
     pub(super) fn is_about_a_unit(&self) -> bool {
         self.unit.is_some() && self.engine.is_none() && self.provenance.is_none()
+    }
+
+    /// Whether only a sandbox label can be meant.
+    pub(super) fn asks_for_a_label(&self) -> bool {
+        matches!(self.engine, Some(EngineMatch::Named(_)))
+            || self.app_id.is_some()
+            || self.instance_id.is_some()
+            || self.provenance.is_some()
     }
 
     /// Whether a host process can be meant.

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is named after its call")]
 pub(crate) enum Call {
+    SocketPair,
     PeerCred,
     PeerPidfd,
     PeerGroups,
@@ -30,6 +31,7 @@ impl Call {
     /// The call as a person would look it up.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::SocketPair => "socketpair",
             Self::PeerCred => "getsockopt(SO_PEERCRED)",
             Self::PeerPidfd => "getsockopt(SO_PEERPIDFD)",
             Self::PeerGroups => "getsockopt(SO_PEERGROUPS)",

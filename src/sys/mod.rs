@@ -21,4 +21,4 @@ pub(crate) use cgroupfs::{
 pub(crate) use errno::{Call, Meaning, SysError};
 pub(crate) use pidfd::{NamespaceKind, PIDFS_MAGIC, alive, namespace, namespace_fd_id, open_pidfd, pidfd_info};
 pub(crate) use procfs::{NamespaceId, Procfs, ReadLimit, pinned_namespace, read_pinned, read_single};
-pub(crate) use socket::{peer_cred, peer_groups, peer_pidfd, peer_security};
+pub(crate) use socket::{own_socket_pair, peer_cred, peer_groups, peer_pidfd, peer_security};

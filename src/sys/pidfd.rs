@@ -35,7 +35,6 @@ const _: () = assert!(size_of::<RawPidfdInfo>() == 64);
 
 const INFO_PID: u64 = 1 << 0;
 const INFO_CGROUPID: u64 = 1 << 2;
-const INFO_EXIT: u64 = 1 << 3;
 
 /// `_IOWR(0xFF, 11, struct pidfd_info)` for the 64-byte form.
 const PIDFD_GET_INFO: libc::Ioctl = request(3, 64, 11) as libc::Ioctl;
@@ -53,8 +52,6 @@ pub(crate) struct PidfdInfo {
     pub(crate) pid: Option<u32>,
     /// The ID of its cgroup in the unified hierarchy, now or (once reaped) at its exit.
     pub(crate) cgroup: Option<u64>,
-    /// Whether the process was reaped.
-    pub(crate) exited: bool,
 }
 
 /// Asks for the pid and the cgroup of a process: one atomic answer, for which no privilege is
@@ -64,7 +61,7 @@ pub(crate) struct PidfdInfo {
 ///
 /// * Linux commit cdda1f26e74b (6.13), `include/uapi/linux/pidfd.h`
 pub(crate) fn pidfd_info(pidfd: BorrowedFd<'_>) -> Result<PidfdInfo, SysError> {
-    let mut info = RawPidfdInfo { mask: INFO_PID | INFO_CGROUPID | INFO_EXIT, ..RawPidfdInfo::default() };
+    let mut info = RawPidfdInfo { mask: INFO_PID | INFO_CGROUPID, ..RawPidfdInfo::default() };
     // SAFETY: the request carries the size of `info`, which is valid for reads and writes of that size; all its fields are
     // integers. A descriptor of another kind answers ENOTTY and touches nothing.
     let rc = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
@@ -75,7 +72,6 @@ pub(crate) fn pidfd_info(pidfd: BorrowedFd<'_>) -> Result<PidfdInfo, SysError> {
     Ok(PidfdInfo {
         pid: (has(INFO_PID) && info.pid != 0).then_some(info.pid),
         cgroup: (has(INFO_CGROUPID) && info.cgroupid != 0).then_some(info.cgroupid),
-        exited: has(INFO_EXIT),
     })
 }
 
@@ -117,7 +113,7 @@ impl NamespaceKind {
 /// * Linux commit 5b08bd408534 (6.11), `include/uapi/linux/pidfd.h`
 pub(crate) fn namespace(pidfd: BorrowedFd<'_>, kind: NamespaceKind) -> Result<NamespaceId, SysError> {
     // SAFETY: the request takes no argument; a descriptor of another kind answers ENOTTY.
-    let raw = unsafe { libc::ioctl(pidfd.as_raw_fd(), kind.request(), 0) };
+    let raw = unsafe { libc::ioctl(pidfd.as_raw_fd(), kind.request(), 0 as libc::c_ulong) };
     if raw < 0 {
         return Err(SysError::last(Call::PidfdNamespace));
     }

@@ -54,6 +54,13 @@ impl Procfs {
         read_all(self.open_file(path)?.as_fd(), limit)
     }
 
+    /// Our own pid as this `/proc` numbers it.
+    pub(crate) fn own_pid(&self) -> Result<u32, SysError> {
+        let link = retry(Call::OpenAt, || rustix::fs::readlinkat(&self.root, "self", Vec::new()))?;
+        let pid = link.to_str().ok().and_then(|pid| pid.parse().ok());
+        pid.ok_or(SysError::new(Call::OpenAt, Errno::INVAL))
+    }
+
     /// The mount ID of the root directory of a process (`self` or a pid). Needs the right to ptrace it.
     pub(crate) fn root_mount_of(&self, process: &str) -> Result<u64, SysError> {
         let path = format!("{process}/root");

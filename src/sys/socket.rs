@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use super::errno::{Call, SysError};
 
@@ -61,6 +62,14 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> Result<PeerCred, SysError> {
     // SAFETY: `ucred` is three 32-bit integers without padding, for which any bytes are valid.
     let cred = unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast::<libc::ucred>()) };
     Ok(PeerCred { pid: cred.pid, uid: cred.uid, gid: cred.gid })
+}
+
+/// A socket pair of our own, to ask the kernel about itself.
+pub(crate) fn own_socket_pair() -> Result<(UnixStream, UnixStream), SysError> {
+    UnixStream::pair().map_err(|e| {
+        let errno = e.raw_os_error().map_or(rustix::io::Errno::IO, rustix::io::Errno::from_raw_os_error);
+        SysError::new(Call::SocketPair, errno)
+    })
 }
 
 /// A pidfd of the process that connected.

@@ -146,7 +146,7 @@ fn clone_into(cgroup: BorrowedFd<'_>, plan: &Plan<'_>) -> io::Result<Process> {
     let exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
     let arguments = CloneArgs {
         flags: CLONE_PIDFD | CLONE_INTO_CGROUP,
-        pidfd: (&raw mut pidfd).addr() as u64,
+        pidfd: (&raw mut pidfd).expose_provenance() as u64,
         exit_signal,
         cgroup: u64::from(cgroup.as_raw_fd().unsigned_abs()),
         ..CloneArgs::default()

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
 use crate::identity::{
-    AppId, AppIdentity, Evidence, HostIdentity, Identified, Identity, InstanceId, InternalTag, InvalidId, Provenance,
-    Reason, ReferenceError, Resolver, ResolverBuilder, SandboxEngine, Trust,
+    AppId, AppIdentity, Evidence, HostIdentity, Identified, Identity, InstanceId, InternalTag, InvalidId, Namespaces,
+    Provenance, Reason, Resolver, ResolverBuilder, ResolverError, SandboxEngine, Trust,
 };
 use crate::kernel::Support;
 use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
@@ -50,10 +50,16 @@ pub struct AuthenticatorBuilder {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The namespaces that tell the host from a sandbox could not be read.
-    #[error("the host's namespaces could not be read")]
-    Reference(#[from] ReferenceError),
+    /// The [`Resolver`] could not be made.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
 }
+
+/// A policy was refused because its `[capabilities]` differ from those that the globals were made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the section [capabilities] has changed; that takes effect when the compositor starts again")]
+#[non_exhaustive]
+pub struct CapabilitiesChanged;
 
 impl AuthenticatorBuilder {
     /// Decides by this policy; without it by [`Policy::built_in`].
@@ -98,13 +104,7 @@ impl AuthenticatorBuilder {
                 "this machine cannot prove everything",
             );
         }
-        if !resolver.support().can_identify() {
-            let consequence = match snapshot.policy.machine().without_kernel_identity {
-                WithoutKernelIdentity::Deny => "every client is unidentified",
-                WithoutKernelIdentity::AsBefore => "EVERY client of the ordinary socket counts as the host",
-            };
-            tracing::warn!(consequence, "nobody can be identified on this machine");
-        }
+        warn_of_inability(resolver.support(), &snapshot.policy);
         Ok(Authenticator { inner: Arc::new(Inner { resolver, snapshot: RwLock::new(snapshot) }) })
     }
 }
@@ -130,8 +130,19 @@ impl Authenticator {
     /// Decides by another policy from the next connection on.
     ///
     /// Clients that are connected keep what they have.
-    pub fn set_policy(&self, policy: Policy) {
-        *self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Snapshot::new(policy);
+    ///
+    /// # Errors
+    ///
+    /// [`CapabilitiesChanged`] if the new policy's `[capabilities]` are not those of the old one, which then stays:
+    /// the filters of globals were made by them.
+    pub fn set_policy(&self, policy: Policy) -> Result<(), CapabilitiesChanged> {
+        let mut snapshot = self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        if !policy.has_the_capabilities_of(&snapshot.policy) {
+            return Err(CapabilitiesChanged);
+        }
+        warn_of_inability(self.support(), &policy);
+        *snapshot = Snapshot::new(policy);
+        Ok(())
     }
 
     /// Finds out who connected `stream`, and what that client may do.
@@ -160,7 +171,7 @@ impl Authenticator {
             Err((field, why)) => {
                 tracing::warn!(field, %why, "a security context has a malformed name: its client may do nothing");
                 let identity = Identity::unidentified(Reason::MalformedContext(field, why));
-                return ClientAuth::new(identity, evidence, Verdict::default());
+                return finish(Identified { identity, evidence }, Verdict::default());
             }
         };
         // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything
@@ -197,11 +208,29 @@ impl Authenticator {
 
     fn look_up(&self, stream: impl AsFd, snapshot: &Snapshot) -> Identified {
         let mut identified = self.inner.resolver.identify(stream, &snapshot.trust);
+        // Only what the machine cannot do is made good for, not what went wrong with this client.
+        let inability =
+            matches!(&identified.identity, Identity::Unidentified(u) if u.reason == Reason::KernelUnsupported);
         let as_before = snapshot.policy.machine().without_kernel_identity == WithoutKernelIdentity::AsBefore;
-        if as_before && !self.support().can_identify() {
-            identified.identity = Identity::Host(HostIdentity::default());
+        if as_before && inability && !self.support().can_identify() {
+            let uid = identified.evidence.credentials.uid;
+            identified.identity = if self.inner.resolver.is_one_of_us(uid, &snapshot.trust) {
+                Identity::Host(HostIdentity::default())
+            } else {
+                Identity::unidentified(Reason::ForeignUid(uid))
+            };
         }
         identified
+    }
+}
+
+fn warn_of_inability(support: &Support, policy: &Policy) {
+    if !support.can_identify() {
+        let consequence = match policy.machine().without_kernel_identity {
+            WithoutKernelIdentity::Deny => "every client is unidentified",
+            WithoutKernelIdentity::AsBefore => "EVERY client of the ordinary socket counts as the host",
+        };
+        tracing::warn!(consequence, "nobody can be identified on this machine");
     }
 }
 
@@ -226,9 +255,13 @@ fn identity_of(context: &SandboxContext, by_kernel: &Identity) -> Result<AppIden
     }
     let (namespaces, unit) = match by_kernel {
         Identity::App(app) => (app.namespaces, app.unit.clone()),
-        Identity::Host(host) => (None, host.unit.clone()),
+        Identity::Host(host) => (Some(Namespaces::SHARED), host.unit.clone()),
         Identity::Internal(_) | Identity::Unidentified(_) => (None, None),
     };
+    if context.engine.is_none() && (context.app_id.is_some() || context.instance_id.is_some()) {
+        // As in a label: an ID means nothing without the engine that gave it.
+        return Err(("sandbox engine", InvalidId::Empty));
+    }
     Ok(AppIdentity {
         engine: read("sandbox engine", context.engine.as_ref(), |s| SandboxEngine::new(s))?,
         app_id: read("app ID", context.app_id.as_ref(), |s| AppId::new(s))?,

@@ -1,7 +1,6 @@
 //! What the compositor keeps of each client.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::identity::{Evidence, Identity, Reason};
 use crate::policy::{Capability, CapabilitySet, Verdict};
@@ -20,8 +19,6 @@ struct Inner {
     identity: Identity,
     evidence: Evidence,
     verdict: Verdict,
-    /// One bit for each capability: what the filters look at.
-    allowed: AtomicU64,
 }
 
 impl Default for ClientAuth {
@@ -32,8 +29,7 @@ impl Default for ClientAuth {
 
 impl ClientAuth {
     pub(super) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
-        let allowed = AtomicU64::new(verdict.allowed().bits());
-        Self { inner: Arc::new(Inner { identity, evidence, verdict, allowed }) }
+        Self { inner: Arc::new(Inner { identity, evidence, verdict }) }
     }
 
     /// Who the client is.
@@ -54,7 +50,7 @@ impl ClientAuth {
         &self.inner.verdict
     }
 
-    /// Whether the client may use `capability`: one load and one bit test.
+    /// Whether the client may use `capability`: one bit test.
     #[must_use]
     pub fn allows(&self, capability: Capability) -> bool {
         self.allowed().contains(capability)
@@ -63,7 +59,7 @@ impl ClientAuth {
     /// All that the client may use.
     #[must_use]
     pub fn allowed(&self) -> CapabilitySet {
-        CapabilitySet::from_bits(self.inner.allowed.load(Ordering::Relaxed))
+        self.inner.verdict.allowed()
     }
 }
 

@@ -26,7 +26,7 @@
 //! # What a filter may rely on
 //!
 //! Everything about a client is decided before it exists for the protocol. The filters that
-//! [`allow`] makes are pure: one load and one bit test, no lock, no system call, no call into
+//! [`allow`] makes are pure: one bit test, no lock, no system call, no call into
 //! wayland-server (the Rust backend asks them under its own lock).
 
 mod authenticator;
@@ -35,7 +35,7 @@ mod context;
 mod filter;
 mod refused;
 
-pub use authenticator::{Authenticator, AuthenticatorBuilder, BuildError};
+pub use authenticator::{Authenticator, AuthenticatorBuilder, BuildError, CapabilitiesChanged};
 pub use client::{ClientAuth, HasClientAuth};
 pub use context::SandboxContext;
 pub use filter::{allow, auth_of};

@@ -60,7 +60,7 @@ impl From<Check> for Line {
 
 /// Carries out `doctor`.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
-    let support = Support::probe();
+    let support = Support::probe().map_err(|e| Failure::new(FAILED, "the kernel could not be asked").because(e))?;
     let lines: Vec<Line> = support.checks().into_iter().map(Line::from).chain(tool::checks()).collect();
     if args.json {
         print_json(&support, &lines)?;
@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn every_line_that_is_not_ok_has_a_remedy() {
-        let lines: Vec<Line> = Support::probe().checks().into_iter().map(Line::from).chain(tool::checks()).collect();
+        let lines: Vec<Line> =
+            Support::probe().unwrap().checks().into_iter().map(Line::from).chain(tool::checks()).collect();
         assert!(lines.len() > 6);
         for line in lines {
             assert!(line.word() == "ok" || line.remedy.is_some(), "{line:?}");

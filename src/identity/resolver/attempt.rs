@@ -109,6 +109,9 @@ impl Resolver {
     }
 
     /// Linux 6.13 and later: the kernel gives the ID of the cgroup before and after.
+    ///
+    /// A socket pair that this process made names this process as the peer, whoever holds the other end. The pid
+    /// decides: it is that of a live process, in our own pid namespace, so it is ours exactly if the process is.
     fn attempt_by_id(
         &self,
         parts: &Parts,
@@ -117,7 +120,9 @@ impl Resolver {
         by_hand: bool,
     ) -> Result<Found, Stop> {
         let (pid, id) = pid_and_cgroup(pidfd)?;
-        refuse_ourselves(pid, by_hand)?;
+        if pid == std::process::id() && !by_hand {
+            return Err(Stop::Final(Reason::OwnSocket));
+        }
         let cgroup = parts.cgroups.open_verified(&parts.procfs, pid, id)?;
         let found = self.read(parts, pidfd, pid, cgroup, evidence)?;
         let (_, after) = pid_and_cgroup(pidfd)?;
@@ -137,7 +142,10 @@ impl Resolver {
         by_hand: bool,
     ) -> Result<Found, Stop> {
         let pid = pid_in_fdinfo(&parts.procfs, pidfd)?;
-        refuse_ourselves(pid, by_hand)?;
+        // Both numbers are those of this `/proc`, which may be of another pid namespace than we are.
+        if pid == parts.procfs.own_pid()? && !by_hand {
+            return Err(Stop::Final(Reason::OwnSocket));
+        }
         let file = cgroup::open_proc_cgroup(&parts.procfs, pid)?;
         let path = cgroup::read_path(&file)?;
         // No ID is there to tell a removed cgroup, or one whose path was cut, from another that has the
@@ -183,8 +191,10 @@ impl Resolver {
             self.mark_shared(parts, &cgroup, &mut labels)?;
         }
         let namespaces = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
-        if matches!(namespaces, Err(Unknown::Gone)) {
-            return Err(Stop::Final(Reason::PeerGone));
+        match namespaces {
+            Err(Unknown::Gone) => return Err(Stop::Final(Reason::PeerGone)),
+            Err(Unknown::Resources) => return Err(Stop::Final(Reason::Resources)),
+            Ok(_) | Err(Unknown::Unreadable(_)) => {}
         }
         for label in &labels {
             if self.read_label(cgroup.dir_at(label.above.as_ref()))?.as_ref() != Some(&label.raw) {
@@ -289,7 +299,7 @@ impl Resolver {
         }
 
         let uid = evidence.credentials.uid;
-        let one_of_us = uid.is_some_and(|uid| uid == self.uid || trust.uids.contains(&uid));
+        let one_of_us = self.is_one_of_us(uid, trust);
         let outermost_is_roots = sandboxes.first().is_some_and(|(_, p)| *p == Provenance::System);
         if !one_of_us && !outermost_is_roots {
             return Identity::unidentified(Reason::ForeignUid(uid));
@@ -324,6 +334,11 @@ impl Resolver {
             Err(Unknown::Resources) => Identity::unidentified(Reason::Resources),
             Err(Unknown::Unreadable(why)) => Identity::unidentified(Reason::NamespacesUnknown(why)),
         }
+    }
+
+    /// Whether a peer's user is the compositor's own, or one that is trusted like him.
+    pub(crate) fn is_one_of_us(&self, uid: Option<u32>, trust: &Trust) -> bool {
+        uid.is_some_and(|uid| uid == self.uid || trust.uids.contains(&uid))
     }
 
     /// Whether the owner of a directory has a say over this peer.
@@ -372,14 +387,6 @@ fn pid_and_cgroup(pidfd: BorrowedFd<'_>) -> Result<(u32, CgroupId), Stop> {
         // While a process is being reaped, kernels before 7.3 may forget to tell.
         (Some(_), None) => Err(Stop::Again(Reason::PeerGone)),
     }
-}
-
-/// A socket pair that this process made names this process as the peer, whoever holds the other end.
-///
-/// The pid decides: it is that of a live process, in our own pid namespace, so it is ours exactly
-/// if the process is. (Inodes of pidfds would do too, from Linux 6.9 on.)
-fn refuse_ourselves(pid: u32, by_hand: bool) -> Result<(), Stop> {
-    if pid == std::process::id() && !by_hand { Err(Stop::Final(Reason::OwnSocket)) } else { Ok(()) }
 }
 
 /// The pid of a process as `/proc` tells it for its pidfd.

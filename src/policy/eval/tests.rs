@@ -263,6 +263,29 @@ fn an_engine_that_says_no_app_id_evades_no_denial() {
 }
 
 #[test]
+fn an_app_that_sheds_its_label_evades_no_denial() {
+    for denial in [
+        "engine = 'e', app-id = 'evil'",
+        "engine = '*', app-id = 'evil'",
+        "engine = 'e'",
+        "engine = '*', provenance = 'user'",
+    ] {
+        let policy = policy(&format!(
+            "[[rule]]\nmatch = {{ engine = '*' }}\nallow = ['screen-capture', 'layer-shell']\n\
+             [[rule]]\nmatch = {{ {denial} }}\ndeny = ['screen-capture']"
+        ));
+        assert_eq!(ask(&policy, &app(Some("e"), Some("evil"))).allowed(), of([LAYER]), "{denial}");
+        assert_eq!(ask(&policy, &app(None, None)).allowed(), of([LAYER]), "{denial}");
+    }
+    // The control: a rule about units takes nothing from those outside it.
+    let policy = policy(
+        "[[rule]]\nmatch = { engine = 'unknown' }\nallow = ['layer-shell']\n\
+         [[rule]]\nmatch = { unit = 'a.service' }\ndeny = ['layer-shell']",
+    );
+    assert_eq!(ask(&policy, &app(None, None)).allowed(), of([LAYER]));
+}
+
+#[test]
 fn no_unit_is_a_fact() {
     let policy =
         policy("[defaults]\nsandboxed = ['layer-shell']\n[[rule]]\nmatch = { unit = 'a.service' }\ndeny = ['*']");
@@ -282,7 +305,14 @@ fn failing_to_be_identified_evades_no_rule() {
         let verdict = policy.evaluate(&identity);
         assert_eq!(verdict.allowed(), of([CAPTURE]), "{class}");
         let reason = |c| verdict.reason(c).to_string();
-        assert_eq!(reason(LAYER), format!("[defaults] {class} names it, but the rule at p.toml:6 denies it to others"));
+        assert_eq!(
+            reason(LAYER),
+            match class {
+                "namespaced" =>
+                    "the rule at p.toml:6 would take it, and too little is known to tell whether it applies",
+                _ => "[defaults] unidentified names it, but the rule at p.toml:6 denies it to others",
+            }
+        );
         assert_eq!(
             reason(LIST),
             format!("[defaults] {class} names it, but the rule at p.toml:9 does not give it to others")

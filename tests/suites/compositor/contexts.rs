@@ -92,10 +92,13 @@ pub(crate) fn cgroup_and_context_must_both_allow(world: &World) -> Outcome {
     Ok(())
 }
 
-/// The host may open contexts and capture, and nothing else.
+/// The host may open contexts and capture, and nothing else; an application may more than the host.
 const WEAK_HOST: &str = r#"
 [defaults]
 host = ["security-context", "screen-capture"]
+
+[trust]
+user-evidence = "as-written"
 
 [[rule]]
 match = { engine = "org.example.Engine", app-id = "org.example.Everything" }
@@ -109,6 +112,11 @@ pub(crate) fn maker_gives_no_more_than_he_has(world: &World) -> Outcome {
     for launch in [Launch::Kind(Setup::default()), app(world, "org.example.Everything")?] {
         expect_through(world, &mut demo, &context, &launch, (&["screen-capture"], identity.clone()))?;
     }
+    // The control: by itself, the application may more.
+    let heard = app(world, "org.example.Everything")?.speak(world, &mut demo, &["globals".into()])?;
+    let mut seen = interfaces(&globals_of(heard.answers.first().context("no answer")?)?);
+    ensure!(seen.insert("wp_security_context_manager_v1".to_owned()), "an app may open contexts");
+    ensure_eq!(seen, expected(&["*"]));
     Ok(())
 }
 

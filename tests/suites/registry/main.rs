@@ -232,7 +232,9 @@ fn set_policy_changes_later_clients_only(world: &World) -> Outcome {
     let before = server.insert(peers.connect(&[])?.stream.try_clone().context("clone")?)?;
     let narrow =
         Policy::parse("narrow.toml", "[defaults]\nhost = [\"layer-shell\", \"security-context\"]").context("policy")?;
-    authenticator.set_policy(narrow);
+    authenticator.set_policy(narrow).context("set_policy")?;
+    let other = Policy::parse("other.toml", "[capabilities]\nmine = [\"zwlr_layer_shell_v1\"]").context("policy")?;
+    ensure!(authenticator.set_policy(other).is_err(), "a global's capability changed under its filter");
     let after = authenticator.identify(&peers.connect(&[])?.stream);
     ensure!(before.allows(wayland_auth::Capability::SCREEN_CAPTURE), "{:?}", before.allowed());
     ensure_eq!(after.allows(wayland_auth::Capability::SCREEN_CAPTURE), false);
@@ -279,6 +281,10 @@ fn security_context_can_only_take_away(world: &World) -> Outcome {
     let nobody = wayland_auth::ClientAuth::default();
     let auth = authenticator.identify_sandboxed(&host.stream, &context(&nobody, "org.example.Recorder"));
     ensure_eq!(names(&auth), set(&[]), "an unknown creator");
+    // An app ID without its engine is nobody's.
+    let no_engine = SandboxContext::new(creator.clone()).app_id(Some("org.example.Recorder".into()));
+    let auth = authenticator.identify_sandboxed(&host.stream, &no_engine);
+    ensure_eq!(names(&auth), set(&[]), "an app ID without an engine");
     // Names are held to the grammar.
     let auth = authenticator.identify_sandboxed(&host.stream, &context(&creator, "org.example/Recorder"));
     ensure_eq!(names(&auth), set(&[]), "a malformed app ID");

@@ -21,6 +21,7 @@ const PARTS: &[Part] = &[
     ("shared", crate::limit::shared),
     ("flood", crate::flood::flood),
     ("nothing", crate::flood::nothing),
+    ("shut", crate::flood::shut),
     ("burst", crate::flood::burst),
 ];
 

@@ -27,6 +27,10 @@ pub(crate) fn no_descriptor_at_all_does_not_make_it_spin(world: &World) -> Outco
     alone(world, "nothing")
 }
 
+pub(crate) fn socket_that_was_shut_does_not_make_it_spin(world: &World) -> Outcome {
+    alone(world, "shut")
+}
+
 pub(crate) fn client_that_closes_at_once_stops_nothing(world: &World) -> Outcome {
     alone(world, "burst")
 }
@@ -173,6 +177,18 @@ pub(crate) fn flood(scene: &Scene) -> Outcome {
 }
 
 /// Not even the spare descriptor helps: somebody else has it, or the whole system has none left.
+/// Whoever shares the socket can shut it down: from then on it is always ready, and never has a client.
+pub(crate) fn shut(scene: &Scene) -> Outcome {
+    let mut server = Server::new(scene)?;
+    rustix::net::shutdown(&server.listener, rustix::net::Shutdown::Both).context("shutdown")?;
+    ensure!(UnixStream::connect(scene.socket()).is_err(), "it still listens");
+    let wakeups = server.wakeups_in(Duration::from_millis(500))?;
+    println!("a socket that was shut: {wakeups} wake-ups in half a second");
+    ensure!(wakeups > 0, "it was not even looked at");
+    ensure!(wakeups < 50, "it spins: {wakeups} wake-ups in half a second");
+    Ok(())
+}
+
 pub(crate) fn nothing(scene: &Scene) -> Outcome {
     let mut server = Server::new(scene)?;
     let burst = format!("burst={},3", scene.socket().display());

@@ -20,6 +20,7 @@ const TESTS: &[Test] = &[
     ("shared_label_is_still_ignored_at_the_limit", Needs::Nothing, limit::shared_label_is_still_ignored_at_the_limit),
     ("flood_is_turned_away_and_the_loop_goes_on", Needs::Nothing, flood::flood_is_turned_away_and_the_loop_goes_on),
     ("no_descriptor_at_all_does_not_make_it_spin", Needs::Nothing, flood::no_descriptor_at_all_does_not_make_it_spin),
+    ("socket_that_was_shut_does_not_make_it_spin", Needs::Nothing, flood::socket_that_was_shut_does_not_make_it_spin),
     ("client_that_closes_at_once_stops_nothing", Needs::Nothing, flood::client_that_closes_at_once_stops_nothing),
 ];
 

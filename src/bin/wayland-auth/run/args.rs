@@ -25,7 +25,7 @@ pub(crate) struct RunArgs {
     /// It gets user, pid, mount, IPC, UTS and cgroup namespaces of its own, and can make no further user
     /// namespaces; a read-only view of the file system; its own /dev, /proc, /tmp and /run; no cgroupfs; an
     /// XDG_RUNTIME_DIR with nothing in it but the Wayland socket; no variables that lead to D-Bus or X11. It
-    /// keeps the network (and with it abstract sockets), and can read every file that the user can. When the
+    /// keeps the network (and with it abstract sockets), can connect to sockets in the user's home, and can read every file that the user can. When the
     /// command ends, so do its children.
     #[arg(long)]
     pub(crate) confine: bool,

@@ -1,8 +1,9 @@
 //! What the sandbox of `--confine` contains.
 //!
 //! What must hold, whatever else is inside: no cgroup file system; no further user namespaces, so that none
-//! can be mounted; no process or socket outside through which somebody else could be asked to do it. So
-//! `/run` and `/tmp` are empty but for what names need to be resolved and graphics to be drawn.
+//! can be mounted; no process outside in sight, and none of the sockets in `/run` and `/tmp`, through which a service
+//! could be asked to do it. So these are empty but for what names need to be resolved and graphics to be drawn. Sockets
+//! elsewhere (in the user's home, or abstract ones) stay in reach.
 
 use std::ffi::OsString;
 use std::io;
