@@ -50,12 +50,12 @@ impl Comparison {
 
 impl Namespaces {
     /// All three shared, as the host's are.
-    pub(crate) const SHARED: Self = Self { user: Comparison::Same, mount: Comparison::Same, pid: Comparison::Same };
+    pub const SHARED: Self = Self { user: Comparison::Same, mount: Comparison::Same, pid: Comparison::Same };
 
     /// Whether all three are shared.
     #[must_use]
     pub fn all_same(&self) -> bool {
-        [self.user, self.mount, self.pid] == [Comparison::Same; 3]
+        *self == Self::SHARED
     }
 }
 
