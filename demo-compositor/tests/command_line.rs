@@ -82,7 +82,7 @@ fn a_second_signal_ends_a_command_that_does_not_want_to() {
 fn a_bad_policy_gives_status_2_and_its_place() {
     let directory = runtime_dir();
     let policy = directory.path().join("bad.toml");
-    std::fs::write(&policy, "[defaults]\nhost = [\"layer_shell\"]\n").unwrap();
+    support::write_policy(&policy, "[defaults]\nhost = [\"layer_shell\"]\n");
     let output = run(&["--policy", policy.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());

@@ -40,8 +40,10 @@ fn every_global_of_the_protocol_crates_has_a_row() -> Result<(), String> {
 /// The directories of the crates that carry protocols.
 fn protocol_crates() -> Result<Vec<PathBuf>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // Only what this machine builds was fetched.
+    let host = host()?;
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline"])
+        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &host])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .map_err(|e| format!("cargo metadata: {e}"))?;
@@ -62,6 +64,16 @@ fn protocol_crates() -> Result<Vec<PathBuf>, String> {
         }
     }
     Ok(dirs)
+}
+
+/// The triple of this machine.
+fn host() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-vV").output().map_err(|e| format!("rustc: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .ok_or_else(|| "rustc names no host".into())
 }
 
 fn find_xml(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {

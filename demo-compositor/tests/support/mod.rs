@@ -22,6 +22,12 @@ pub fn runtime_dir() -> TempDir {
     tempfile::Builder::new().prefix("demo-").tempdir().unwrap()
 }
 
+/// Writes a policy that the compositor accepts whatever the umask: nobody else may write to it.
+pub fn write_policy(path: &Path, policy: &str) {
+    std::fs::write(path, policy).unwrap();
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
 /// The compositor, not started yet, with this runtime directory and without a session around it.
 pub fn compositor(runtime_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo-compositor"));
@@ -64,7 +70,7 @@ impl Demo {
     pub fn with_policy(policy: &str) -> Self {
         let directory = runtime_dir();
         let path = directory.path().join("policy.toml");
-        std::fs::write(&path, policy).unwrap();
+        write_policy(&path, policy);
         let audit = directory.path().join("audit.jsonl");
         let arguments = [Path::new("--policy"), &path, Path::new("--audit"), &audit].map(Path::to_str);
         Self::start_in(directory, &arguments.map(Option::unwrap))

@@ -154,6 +154,8 @@ fn command(dir: &Path, policy: Option<&str>) -> Result<Command, String> {
     if let Some(policy) = policy {
         let path = dir.join("policy.toml");
         fs::write(&path, policy).context(path.display())?;
+        // Whatever the umask: the compositor refuses a policy that others may write to.
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).context(path.display())?;
         command.arg("--policy").arg(path);
     }
     Ok(command)
