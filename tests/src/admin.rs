@@ -115,7 +115,13 @@ fn handle(request: &Value, children: &mut Vec<Child>) -> Result<Value, String> {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(number("mode")?);
             std::fs::set_permissions(path, mode).context(path)?;
         }
-        "mkdir" => std::fs::create_dir(text("path")?).context("mkdir")?,
+        "mkdir" => {
+            let path = text("path")?;
+            std::fs::create_dir(path).context(path)?;
+            // Whatever the umask: root's directories are root's.
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(path, mode).context(path)?;
+        }
         "label" => cgroups::set_xattr(Path::new(text("path")?), text("name")?, text("value")?.as_bytes())?,
         "join" => {
             std::fs::write(Path::new(text("path")?).join("cgroup.procs"), number("pid")?.to_string()).context("join")?

@@ -80,7 +80,11 @@ impl World {
     ///
     /// If that fails.
     pub fn new_dir(&self) -> Result<PathBuf, String> {
-        let dir = tempfile::Builder::new().prefix("t").tempdir_in(self.temp.path()).context("temporary directory")?;
+        let dir = tempfile::Builder::new()
+            .prefix("t")
+            .permissions(PermissionsExt::from_mode(0o700))
+            .tempdir_in(self.temp.path())
+            .context("temporary directory")?;
         Ok(dir.keep())
     }
 
@@ -201,7 +205,9 @@ fn run_here(peer: &Path, tests: Vec<Prepared>) -> Result<ExitCode, String> {
         None => (own_world()?, None),
     };
     let peer = std::env::var_os("WAYLAND_AUTH_PEER").map_or_else(|| peer.to_owned(), PathBuf::from);
-    let temp = tempfile::Builder::new().prefix("wayland-auth-tests-").tempdir().context("temporary directory")?;
+    let closed = PermissionsExt::from_mode(0o700);
+    let temp = tempfile::Builder::new().prefix("wayland-auth-tests-").permissions(closed).tempdir();
+    let temp = temp.context("temporary directory")?;
     let ours = admin.is_none();
     let world = Arc::new(World { cgroup: cgroup.clone(), admin, temp, peer });
     let arguments = Arguments::from_args();

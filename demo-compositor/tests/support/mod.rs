@@ -6,6 +6,7 @@ pub mod client;
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -19,13 +20,13 @@ pub const NOTHING_FOR_HOST: &str = "[defaults]\nhost = []\n";
 
 /// A runtime directory, closed to all others.
 pub fn runtime_dir() -> TempDir {
-    tempfile::Builder::new().prefix("demo-").tempdir().unwrap()
+    tempfile::Builder::new().prefix("demo-").permissions(PermissionsExt::from_mode(0o700)).tempdir().unwrap()
 }
 
 /// Writes a policy that the compositor accepts whatever the umask: nobody else may write to it.
 pub fn write_policy(path: &Path, policy: &str) {
     std::fs::write(path, policy).unwrap();
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 /// The compositor, not started yet, with this runtime directory and without a session around it.
