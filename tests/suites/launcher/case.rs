@@ -64,7 +64,8 @@ impl Case {
 
     /// The tool, with `run` and these words.
     pub(crate) fn run(&self, words: &[&str]) -> Result<Command, String> {
-        self.command("exec", &[&["run"], words].concat())
+        // Whoever runs the tests may ignore signals (`nohup`, a shell's `&`), and what is ignored a shell cannot trap.
+        self.command("exec env --default-signal", &[&["run"], words].concat())
     }
 
     /// Runs the tool and waits for it.
@@ -154,6 +155,12 @@ impl Talking {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
+            if self.out.buffer().is_empty() {
+                let soon = Timespec { tv_sec: SOON.as_secs().cast_signed(), tv_nsec: 0 };
+                let mut fds = [PollFd::new(self.out.get_ref(), PollFlags::IN)];
+                let ready = rustix::event::poll(&mut fds, Some(&soon)).context("poll")?;
+                ensure!(ready > 0, "no line `{last}` after {SOON:?}, but {lines:?}");
+            }
             let len = self.out.read_line(&mut line).context("standard output")?;
             ensure!(len > 0, "no line `{last}`, but {lines:?}; {}", self.errors());
             let line = line.trim_end_matches('\n');
