@@ -35,7 +35,8 @@ impl Bubblewrap {
         let output = asked.map_err(|e| Failure::launcher(format!("could not run {}", shown(&path))).because(e))?;
         let version = String::from_utf8_lossy(&output.stdout).trim().trim_start_matches("bubblewrap ").to_owned();
         let (major, minor) = MINIMUM;
-        if parse_version(&version).is_none_or(|found| found < MINIMUM) {
+        let new_enough = parse_version(&version).is_some_and(|found| found >= MINIMUM);
+        if !new_enough {
             return Err(Failure::launcher(format!(
                 "{} has version `{version}`, and only from {major}.{minor} on can it forbid nested user namespaces",
                 shown(&path)
