@@ -67,10 +67,8 @@ fn rows(data: &BufferData, size: Size<i32, Buffer>, length: usize) -> Result<imp
     let (offset, height) =
         (usize::try_from(data.offset).map_err(out_of_pool)?, usize::try_from(data.height).map_err(out_of_pool)?);
     let end = stride.checked_mul(height).and_then(|bytes| bytes.checked_add(offset));
-    if end.is_none_or(|end| end > length) {
-        return Err(BufferError::OutOfPool);
-    }
-    Ok((0..height).map(move |row| offset + row * stride))
+    let fits = end.is_some_and(|end| end <= length);
+    if fits { Ok((0..height).map(move |row| offset + row * stride)) } else { Err(BufferError::OutOfPool) }
 }
 
 #[cfg(test)]
