@@ -10,7 +10,6 @@ use calloop::timer::{TimeoutAction, Timer};
 use calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory};
 use wayland_server::ListeningSocket;
 
-use crate::identity::{Identity, Reason};
 use crate::wayland::{Authenticator, ClientAuth};
 
 /// How many connections are accepted in a row before the event loop gets its turn.
@@ -98,7 +97,7 @@ impl<L: AsFd> AuthenticatedSocket<L> {
         match (self.accept)(listener) {
             Ok(Some(stream)) => {
                 let auth = self.authenticator.identify(&stream);
-                if is_short_of_resources(auth.identity()) {
+                if auth.identity().is_short_of_resources() {
                     tracing::warn!("out of file descriptors or memory: a new client was turned away");
                     return Accepted::Failed;
                 }
@@ -159,10 +158,6 @@ fn is_exhausted(error: &io::Error) -> bool {
 fn concerns_one_connection(error: &io::Error) -> bool {
     let passing = [libc::ECONNABORTED, libc::EINTR, libc::EPROTO, libc::EPERM];
     error.raw_os_error().is_some_and(|code| passing.contains(&code))
-}
-
-fn is_short_of_resources(identity: &Identity) -> bool {
-    matches!(identity, Identity::Unidentified(u) if u.reason == Reason::Resources)
 }
 
 impl<L: AsFd> EventSource for AuthenticatedSocket<L> {

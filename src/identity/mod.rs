@@ -246,6 +246,11 @@ impl Identity {
         Self::Unidentified(Unidentified { reason })
     }
 
+    /// Whether a shortage alone stood in the way: the caller should close this one connection.
+    pub(crate) fn is_short_of_resources(&self) -> bool {
+        matches!(self, Self::Unidentified(u) if u.reason == Reason::Resources)
+    }
+
     /// Whether the peer was identified at all.
     #[must_use]
     pub fn is_identified(&self) -> bool {

@@ -195,7 +195,7 @@ impl Resolver {
     pub fn identify(&self, socket: impl AsFd, trust: &Trust) -> Identified {
         let socket = socket.as_fd();
         let identified = self.identify_once(socket, trust);
-        if !is_short_of_resources(&identified.identity) {
+        if !identified.identity.is_short_of_resources() {
             self.reserve.fill();
             return identified;
         }
@@ -239,8 +239,4 @@ impl Resolver {
         };
         Identified { identity, evidence }
     }
-}
-
-fn is_short_of_resources(identity: &Identity) -> bool {
-    matches!(identity, Identity::Unidentified(u) if u.reason == Reason::Resources)
 }

@@ -47,7 +47,7 @@ impl Policy {
         if text.len() > MAX_SIZE {
             let mut sink = Sink::new(file, "");
             sink.error(0..0, format!("a policy may have {MAX_SIZE} bytes, this one has {}", text.len()), None);
-            return sink.finish().map(|_| Self::built_in());
+            return Err(sink.into_errors());
         }
         let mut parser = Parser { sink: Sink::new(file, text), policy: Self::built_in(), places: Places::default() };
         let (document, errors) = DeTable::parse_recoverable(text);

@@ -50,6 +50,11 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// What diagnostics are ordered by.
+    fn position(&self) -> (usize, usize) {
+        (self.line, self.column)
+    }
+
     /// The name of the file.
     #[must_use]
     pub fn file(&self) -> &str {
@@ -167,13 +172,17 @@ impl<'t> Sink<'t> {
 
     /// The warnings, or the errors if there are any.
     pub(super) fn finish(mut self) -> Result<Vec<Diagnostic>, PolicyErrors> {
-        let position = |d: &Diagnostic| (d.line, d.column);
-        if self.errors.is_empty() {
-            self.warnings.sort_by_key(position);
-            return Ok(self.warnings);
+        if !self.errors.is_empty() {
+            return Err(self.into_errors());
         }
-        self.errors.sort_by_key(position);
-        Err(PolicyErrors { diagnostics: self.errors, more: self.more })
+        self.warnings.sort_by_key(Diagnostic::position);
+        Ok(self.warnings)
+    }
+
+    /// The errors, in the order of their places.
+    pub(super) fn into_errors(mut self) -> PolicyErrors {
+        self.errors.sort_by_key(Diagnostic::position);
+        PolicyErrors { diagnostics: self.errors, more: self.more }
     }
 
     fn diagnostic(&self, severity: Severity, span: Range<usize>, message: String, help: Option<String>) -> Diagnostic {

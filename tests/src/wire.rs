@@ -247,3 +247,22 @@ fn string(bytes: &[u8], at: usize) -> Option<String> {
     let text = bytes.get(at + 4..at + 4 + len.checked_sub(1)?)?;
     Some(String::from_utf8_lossy(text).into_owned())
 }
+
+/// A global as a peer prints it: its number, interface and version.
+pub type PrintedGlobal = (u64, String, u64);
+
+/// The globals in what a peer printed.
+///
+/// # Errors
+///
+/// If it printed none.
+pub fn printed_globals(answer: &serde_json::Value) -> Result<Vec<PrintedGlobal>, String> {
+    let globals = answer["globals"].as_array().context(format!("no globals in {answer}"))?;
+    globals
+        .iter()
+        .map(|g| {
+            let (name, version) = (g[0].as_u64().context("name")?, g[2].as_u64().context("version")?);
+            Ok((name, g[1].as_str().context("interface")?.to_owned(), version))
+        })
+        .collect()
+}

@@ -22,7 +22,8 @@ struct Found {
     cgroup: Cgroup,
     /// The directories that say anything, innermost first.
     labels: Vec<Labelled>,
-    namespaces: Result<NamespaceEvidence, Unknown>,
+    /// How they compare, or why that is not known.
+    namespaces: Result<NamespaceEvidence, String>,
 }
 
 /// A directory that says something.
@@ -190,12 +191,13 @@ impl Resolver {
             }
             self.mark_shared(parts, &cgroup, &mut labels)?;
         }
-        let namespaces = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
-        match namespaces {
+        let compared = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
+        let namespaces = match compared {
+            Ok(evidence) => Ok(evidence),
+            Err(Unknown::Unreadable(why)) => Err(why),
             Err(Unknown::Gone) => return Err(Stop::Final(Reason::PeerGone)),
             Err(Unknown::Resources) => return Err(Stop::Final(Reason::Resources)),
-            Ok(_) | Err(Unknown::Unreadable(_)) => {}
-        }
+        };
         for label in &labels {
             if self.read_label(cgroup.dir_at(label.above.as_ref()))?.as_ref() != Some(&label.raw) {
                 let path = escaped(&label.path);
@@ -330,9 +332,7 @@ impl Resolver {
                 unit,
                 nested: Vec::new(),
             }),
-            Err(Unknown::Gone) => Identity::unidentified(Reason::PeerGone),
-            Err(Unknown::Resources) => Identity::unidentified(Reason::Resources),
-            Err(Unknown::Unreadable(why)) => Identity::unidentified(Reason::NamespacesUnknown(why)),
+            Err(why) => Identity::unidentified(Reason::NamespacesUnknown(why)),
         }
     }
 

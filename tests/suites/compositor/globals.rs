@@ -2,9 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-use wayland_auth_tests::Context;
-
 /// What everybody sees.
 const CORE: [&str; 11] = [
     "wl_compositor",
@@ -36,26 +33,13 @@ pub(crate) const PRIVILEGED: [(&str, &str); 9] = [
 /// The capabilities that `*` does not contain.
 pub(crate) const NOT_IN_STAR: [&str; 2] = ["identity-admin", "identity-monitor"];
 
-/// A global as a peer tells of it: number, interface, version.
-pub(crate) type Global = (u64, String, u64);
+pub(crate) use wayland_auth_tests::wire::{PrintedGlobal as Global, printed_globals as globals_of};
 
 /// The interfaces that a client with these capabilities sees.
 pub(crate) fn expected(capabilities: &[&str]) -> BTreeSet<String> {
     let all = capabilities.contains(&"*");
     let seen = PRIVILEGED.iter().filter(|(_, needed)| all || capabilities.contains(needed));
     CORE.iter().copied().chain(seen.map(|(interface, _)| *interface)).map(str::to_owned).collect()
-}
-
-/// The globals in what a peer printed.
-pub(crate) fn globals_of(answer: &Value) -> Result<Vec<Global>, String> {
-    let globals = answer["globals"].as_array().context(format!("no globals in {answer}"))?;
-    globals
-        .iter()
-        .map(|g| {
-            let (name, version) = (g[0].as_u64().context("name")?, g[2].as_u64().context("version")?);
-            Ok((name, g[1].as_str().context("interface")?.to_owned(), version))
-        })
-        .collect()
 }
 
 /// Their interfaces.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use wayland_auth::{Authenticator, Policy, SandboxContext};
 use wayland_auth_tests::kinds::{KINDS, Kind, POLICY, Setup};
 use wayland_auth_tests::server::Server;
-use wayland_auth_tests::wire::{Answer, Client};
+use wayland_auth_tests::wire::{Answer, Client, printed_globals as globals_of};
 use wayland_auth_tests::{Context, Needs, Outcome, Peers, Test, World, ensure, ensure_eq};
 
 const TESTS: &[Test] = &[
@@ -87,18 +87,6 @@ impl Speaker {
         let _ = self.child.wait();
         out.lines().map(|line| serde_json::from_str(line).context(line)).collect()
     }
-}
-
-/// The globals in an answer: number, interface, version.
-fn globals_of(answer: &Value) -> Result<Vec<(u64, String, u64)>, String> {
-    let globals = answer["globals"].as_array().context("no globals")?;
-    globals
-        .iter()
-        .map(|g| {
-            let (name, version) = (g[0].as_u64().context("name")?, g[2].as_u64().context("version")?);
-            Ok((name, g[1].as_str().context("interface")?.to_owned(), version))
-        })
-        .collect()
 }
 
 fn interfaces(globals: &[(u64, String, u64)]) -> BTreeSet<&str> {
