@@ -1,10 +1,13 @@
 //! What this kernel and these mounts can prove. Asked once, printable.
 
+mod place;
+
 use std::fmt;
 use std::os::fd::AsFd;
 
 use crate::cgroup::{CgroupMountError, Cgroups};
 use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError};
+pub(crate) use place::{field, has_mount, pid_levels};
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO`), fixed since Linux 3.8.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
@@ -30,10 +33,13 @@ pub struct Support {
     pub pidfd_namespaces: bool,
     /// Where cgroup2 is, or why it cannot be used.
     pub cgroup2: Result<String, String>,
-    /// `/proc` is there and readable.
+    /// `/proc` is there, readable, and of our own pid namespace.
     pub procfs: bool,
     /// We are in the initial user namespace: without that no label counts as root's.
     pub initial_user_namespace: bool,
+    /// The namespaces (`user`, `mount`, `pid`) that are ours alone and not the session's, for which the process with
+    /// pid 1 stands: programs outside them look sandboxed to us. `None` where that cannot be told.
+    pub apart: Option<Vec<&'static str>>,
 }
 
 /// One line of [`Support`].
@@ -105,6 +111,7 @@ impl Support {
             initial_user_namespace: procfs
                 .and_then(|p| p.own_namespace(NamespaceKind::User.file()).ok())
                 .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
+            apart: procfs.and_then(place::apart_from_first_process),
         })
     }
 
@@ -154,8 +161,8 @@ impl Support {
             check(
                 "procfs",
                 needed(self.procfs),
-                yes(self.procfs, "/proc is readable", "/proc is not there"),
-                (!self.procfs).then(|| "mount it: `mount -t proc proc /proc`".to_owned()),
+                yes(self.procfs, "/proc is readable", "/proc is not there, or is that of another pid namespace"),
+                (!self.procfs).then(|| "mount it where the compositor runs: `mount -t proc proc /proc`".to_owned()),
             ),
             check(
                 "namespaces",
@@ -177,7 +184,29 @@ impl Support {
                 ),
                 (!self.initial_user_namespace).then(|| "run the compositor outside containers".to_owned()),
             ),
+            self.place(),
         ]
+    }
+
+    /// Whether the session's programs can be told from sandboxed ones.
+    fn place(&self) -> Check {
+        let (state, finding) = match self.apart.as_deref() {
+            Some([]) => (State::Ok, "in the namespaces of the session".to_owned()),
+            Some(apart) => (
+                State::Limited,
+                format!(
+                    "in namespaces that the session does not share ({}): its programs count as sandboxed or unidentified",
+                    apart.join(", ")
+                ),
+            ),
+            None => (State::Limited, "not known whether the session shares our namespaces".to_owned()),
+        };
+        let remedy = (state != State::Ok).then(|| {
+            "start the compositor outside containers and without PrivateTmp=, PrivateUsers= and the like, or let it name \
+             a process of the session (`host_reference`)"
+                .to_owned()
+        });
+        Check { name: "our place", state, finding, remedy }
     }
 }
 

@@ -15,8 +15,8 @@ const MOUNTINFO_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CgroupMountError {
-    /// `/proc` is not mounted.
-    #[error("/proc is not mounted")]
+    /// `/proc` is not mounted, or it is that of another pid namespace.
+    #[error("/proc is not mounted, or is that of another pid namespace")]
     NoProc,
     /// cgroup2 is not mounted, or only a part of it is.
     #[error("cgroup2 is not mounted as a whole")]

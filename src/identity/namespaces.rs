@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::evidence::{NamespaceEvidence, NamespaceRoute};
+use crate::kernel::{field, has_mount, pid_levels};
 use crate::sys::{self, Meaning, NamespaceId, NamespaceKind, Procfs, ReadLimit, SysError};
 
 /// The map of a user namespace in which every user is himself.
@@ -239,26 +240,9 @@ fn is_identity_map(uid_map: &[u8]) -> bool {
     std::str::from_utf8(uid_map).is_ok_and(|text| text.split_ascii_whitespace().eq(IDENTITY_MAP))
 }
 
-/// The field of `/proc/PID/status` with this name. The process' own name, which comes first,
-/// cannot imitate one: the kernel escapes newlines in it.
-fn field<'a>(status: &'a [u8], name: &str) -> Option<&'a str> {
-    let mut lines = status.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-}
-
-/// In how many pid namespaces, from that of `/proc` down, the process has a pid.
-fn pid_levels(status: &[u8]) -> Option<usize> {
-    field(status, "NSpid").map(|pids| pids.split_ascii_whitespace().count()).filter(|&n| n > 0)
-}
-
 /// Whether the first thread is dead; others may live on.
 fn is_dead(status: &[u8]) -> bool {
     field(status, "State").is_some_and(|state| state.starts_with('Z') || state.starts_with('X'))
-}
-
-fn has_mount(mountinfo: &[u8], id: u64) -> bool {
-    let id = id.to_string();
-    mountinfo.split(|&b| b == b'\n').any(|line| line.split(|&b| b == b' ').next() == Some(id.as_bytes()))
 }
 
 #[cfg(test)]

@@ -128,6 +128,8 @@ impl ResolverBuilder {
                 let reference = match &self.host_reference {
                     Some(pidfd) => {
                         let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier).map_err(ReferenceError::from)?;
+                        // Where we are ourselves does not matter then.
+                        support.apart = Some(Vec::new());
                         Reference::of(&procfs, pidfd.as_fd(), pid)?
                     }
                     None => Reference::ours(&procfs)?,

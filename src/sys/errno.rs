@@ -118,6 +118,8 @@ impl SysError {
             (C::PidfdInfo | C::PidfdNamespace, Errno::NOTTY | Errno::INVAL) => M::Unsupported,
             (C::PidfdNamespace, Errno::OPNOTSUPP) => M::Unsupported,
             (C::PidfdInfo, Errno::REMOTE) => M::Foreign,
+            // The signal is none, and the descriptor a pidfd: what is left is a process outside our pid namespace.
+            (C::PidfdSignal, Errno::INVAL) => M::Foreign,
             (C::PidfdInfo | C::PidfdNamespace | C::PidfdSignal | C::PidfdOpen | C::OpenAt | C::Read, Errno::SRCH) => {
                 M::Reaped
             }

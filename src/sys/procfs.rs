@@ -29,13 +29,18 @@ pub(crate) struct Procfs {
 }
 
 impl Procfs {
-    /// Opens `/proc` and checks that it is one.
+    /// Opens `/proc` and checks that it is one, and of our own pid namespace: in another one's a pid that the kernel
+    /// gives us is somebody else.
     pub(crate) fn open() -> Result<Self, SysError> {
         let root = super::open_dir(std::path::Path::new("/proc"))?;
         if super::file_system_type(root.as_fd())? != PROC_MAGIC {
             return Err(SysError::new(Call::Open, Errno::NODEV));
         }
-        Ok(Self { root })
+        let procfs = Self { root };
+        if procfs.own_pid()? != std::process::id() {
+            return Err(SysError::new(Call::Open, Errno::NODEV));
+        }
+        Ok(procfs)
     }
 
     /// Opens a file of `/proc`, such as `self/mountinfo` or `123/cgroup`.

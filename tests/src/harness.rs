@@ -24,6 +24,9 @@ pub const THIRD_UID: u32 = 61_185;
 /// Tells the second start of the program that it is that.
 const PREPARED: &str = "WAYLAND_AUTH_TESTS_PREPARED";
 
+/// The program that plays the compositor in unusual places.
+const PLACE: &str = "place";
+
 /// What a test needs beyond an ordinary user with a delegated cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,6 +35,8 @@ pub enum Needs {
     Nothing,
     /// Things that only root can do.
     Root,
+    /// The user's own systemd.
+    UserManager,
     /// A program.
     Program(&'static str),
 }
@@ -103,6 +108,12 @@ impl World {
         &self.peer
     }
 
+    /// The program that plays the compositor in unusual places; it lies beside the one that plays the clients.
+    #[must_use]
+    pub fn place(&self) -> PathBuf {
+        self.peer.with_file_name(PLACE)
+    }
+
     /// The user that compositor and clients are here.
     #[must_use]
     pub fn uid(&self) -> u32 {
@@ -166,6 +177,7 @@ fn start_as_user(cgroup: &Path, peer: &Path) -> Result<ExitCode, String> {
     let temp = tempfile::Builder::new().prefix("wayland-auth-tests-").tempdir().context("temporary directory")?;
     fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o755)).context("temporary directory")?;
     let exe = reachable(&std::env::current_exe().context("this program")?, temp.path())?;
+    reachable(&peer.with_file_name(PLACE), temp.path())?;
     let peer = reachable(peer, temp.path())?;
 
     fs::write(server.join("cgroup.procs"), "0").context("cannot enter the tests' cgroup")?;
@@ -250,9 +262,17 @@ fn missing(needs: Needs, world: &World) -> Option<String> {
     match needs {
         Needs::Nothing => None,
         Needs::Root => world.admin.is_none().then(|| "needs root (run the tests as root to see it)".to_owned()),
+        Needs::UserManager => (!has_user_manager())
+            .then(|| "needs the user's own systemd (run the tests in a user session to see it)".to_owned()),
         // A missing program is a failure of the set-up, not a reason to skip: the test will say so.
         Needs::Program(_) => None,
     }
+}
+
+/// Whether there is a systemd of the user's own, to start services.
+fn has_user_manager() -> bool {
+    let private = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("systemd/private"));
+    private.is_some_and(|socket| UnixStream::connect(socket).is_ok())
 }
 
 /// The full path of a program.

@@ -46,6 +46,9 @@ pub struct Setup {
 pub struct Nested(Vec<TestCgroup>);
 
 impl Nested {
+    /// None.
+    pub const NONE: Self = Self(Vec::new());
+
     /// The one that the peer is in.
     #[must_use]
     pub fn innermost(&self) -> Option<&Path> {
@@ -75,6 +78,14 @@ pub struct Kind {
     pub needs_root: bool,
     /// How to make it.
     pub setup: fn(&World) -> Result<Setup, String>,
+}
+
+impl Kind {
+    /// Whether the peer is gone when it is looked at.
+    #[must_use]
+    pub fn reaps(&self) -> bool {
+        self.identity == "unidentified" && self.recorded.contains("peer-gone")
+    }
 }
 
 /// All kinds.
