@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_unified_hierarchy_counts() {
+    fn t16_only_the_unified_hierarchy_counts() {
         let hybrid = b"4:memory:/x\n1:cpu:/0::\n0::/a/b (deleted)\n";
         assert_eq!(parse_proc_cgroup(hybrid).unwrap(), b"/a/b (deleted)");
         assert_eq!(parse_proc_cgroup(b"0::/\n").unwrap(), b"/");

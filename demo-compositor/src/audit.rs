@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn anything_but_ascii_is_escaped_and_comes_back() {
+    fn t26_anything_but_ascii_is_escaped_and_comes_back() {
         for text in ["", "plain", "\u{1b}[31m\n\"\\", "\u{202e}a\u{9b}b\u{2028}\u{7f}", "\u{1f980}x\u{1f980}\u{e9}"] {
             let mut bytes = Vec::new();
             text.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Ascii)).unwrap();

@@ -169,7 +169,7 @@ fn a_backend_that_cannot_be_had_is_not_replaced_where_it_was_asked_for() {
 }
 
 #[test]
-fn without_identification_nobody_sees_more_than_everybody_does() {
+fn t19_without_identification_nobody_sees_more_than_everybody_does() {
     let mut demo = Demo::start(&["--without-identification"]);
     let client = support::client::Client::new(demo.connect());
     assert!(client.sees("wl_compositor"));

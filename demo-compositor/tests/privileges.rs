@@ -55,7 +55,7 @@ fn each_capability_shows_its_own_globals() {
 }
 
 #[test]
-fn a_hidden_global_that_is_bound_by_number_kills_the_client_and_is_logged() {
+fn t36_a_hidden_global_that_is_bound_by_number_kills_the_client_and_is_logged() {
     let demo = Demo::with_policy(NOTHING_FOR_HOST);
     let seen: Vec<u32> = Client::new(demo.connect()).interfaces().into_iter().map(|(name, _)| name).collect();
     let last = seen.iter().max().copied().unwrap();
@@ -130,7 +130,7 @@ fn a_client_of_a_security_context_has_the_rights_of_its_application() {
 }
 
 #[test]
-fn a_client_of_a_security_context_has_no_more_rights_than_its_creator() {
+fn t42_a_client_of_a_security_context_has_no_more_rights_than_its_creator() {
     let demo = Demo::with_policy(&format!("[defaults]\nhost = [\"security-context\"]\n{ONE_APP}"));
     let (client, _alive) = sandboxed(&demo, "org.example.Recorder");
     assert_eq!(privileged(&client), [""; 0]);

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_cgroup2_mounts_are_found_wherever_they_are() {
+    fn t16_whole_cgroup2_mounts_are_found_wherever_they_are() {
         let text = b"\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 40 31 0:37 / /sys/fs/cgroup/systemd rw shared:9 - cgroup cgroup rw,name=systemd

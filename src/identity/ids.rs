@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_whole() {
+    fn t25_everything_else_is_refused_whole() {
         let cases: &[(&[u8], InvalidId)] = &[
             (b"", InvalidId::Empty),
             (b"org.example.Bad\\x2dname", InvalidId::Byte(b'\\', 15)),

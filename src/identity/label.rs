@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bad_value_spoils_the_whole_label() {
+    fn t25_any_bad_value_spoils_the_whole_label() {
         for index in 0..4 {
             for bad in ["", "a b", "a\0", "\u{20ac}"] {
                 let mut values = [Some("e"), Some("a"), Some("a"), Some("1")];

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_proc_does_not_show_is_not_known() {
+    fn t20_what_proc_does_not_show_is_not_known() {
         assert!(matches!(compare(&with("status", "State:\tZ (zombie)\nNSpid:\t44\n")), Err(Unknown::Gone)));
         assert!(matches!(compare(&with("status", "State:\tS\n")), Err(Unknown::Unreadable(_))));
         assert!(matches!(compare(&with("uid_map", "")), Err(Unknown::Unreadable(_))));
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn more_mounts_than_anybody_has_are_not_read() {
+    fn t30_more_mounts_than_anybody_has_are_not_read() {
         let many = "1 1 0:5 / /x rw - tmpfs x rw\n".repeat(MOUNTINFO.0 / 20) + HOST[2].1;
         assert!(matches!(compare(&[HOST[0], HOST[1], ("mountinfo", &many)]), Err(Unknown::Unreadable(_))));
     }

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_of_the_file_never_reach_the_output() {
+    fn t26_control_characters_of_the_file_never_reach_the_output() {
         let text = "a = \"\x1b[31m\u{202e}\u{9b}\x07\x7f\u{feff}\"\r\n";
         let errors = error(text, 4..10, &format!("bad value {}", quoted(&text[5..])), None);
         let shown = errors.to_string();

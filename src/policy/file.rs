@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_our_own_is_read_also_through_a_link() {
+    fn t32_a_file_of_our_own_is_read_also_through_a_link() {
         let dir = Dir::new("link");
         let path = file(&dir, b"[defaults]\nsandboxed = ['layer-shell']\n", 0o644);
         let link = dir.path().join("link");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_write_is_refused() {
+    fn t32_a_file_that_others_can_write_is_refused() {
         let dir = Dir::new("writable");
         for mode in [0o664, 0o646, 0o620, 0o602, 0o777] {
             let error = Policy::from_path(&file(&dir, b"", mode)).unwrap_err();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_user_is_refused() {
+    fn t32_a_file_of_another_user_is_refused() {
         let dir = Dir::new("owner");
         let path = file(&dir, b"", 0o600);
         // Only root can make one; for others there is nothing to show.
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_and_never_waited_for() {
+    fn t32_what_is_no_file_is_refused_and_never_waited_for() {
         let dir = Dir::new("special");
         let fifo = dir.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();

@@ -156,7 +156,7 @@ fn for_many_policies(check: impl Fn(&Policy, &str, &mut Random)) {
 }
 
 #[test]
-fn nobody_gains_by_not_being_identified() {
+fn t18_nobody_gains_by_not_being_identified() {
     for_many_policies(|policy, text, random| {
         let unidentified = policy.evaluate(&Identity::unidentified(Reason::Moved)).allowed();
         let app = random.app();
@@ -167,7 +167,7 @@ fn nobody_gains_by_not_being_identified() {
 }
 
 #[test]
-fn an_app_that_no_rule_about_unlabelled_ones_names_does_not_gain_by_losing_its_label() {
+fn t11_an_app_that_no_rule_about_unlabelled_ones_names_does_not_gain_by_losing_its_label() {
     for_many_policies(|policy, text, random| {
         if text.contains("unknown") || text.contains("engine = '*'") || text.contains("unit") {
             return;
@@ -179,7 +179,7 @@ fn an_app_that_no_rule_about_unlabelled_ones_names_does_not_gain_by_losing_its_l
 }
 
 #[test]
-fn a_further_nested_label_never_gives() {
+fn t12_t15_a_further_nested_label_never_gives() {
     for_many_policies(|policy, text, random| {
         let app = random.app();
         let mut deeper = app.clone();
@@ -189,7 +189,7 @@ fn a_further_nested_label_never_gives() {
 }
 
 #[test]
-fn a_missing_fact_never_gives() {
+fn t21_a_missing_fact_never_gives() {
     for_many_policies(|policy, text, random| {
         let app = random.app();
         let full = ask(policy, &app);
@@ -206,7 +206,7 @@ fn a_missing_fact_never_gives() {
 }
 
 #[test]
-fn what_users_can_write_gives_no_more_than_the_host_has() {
+fn t04_t10_what_users_can_write_gives_no_more_than_the_host_has() {
     for_many_policies(|policy, text, random| {
         if text.contains("as-written") {
             return;

@@ -7,9 +7,9 @@ use wayland_auth_tests::expect::{ENGINE, expect_app, expect_host, expect_unident
 use wayland_auth_tests::{Connection, Context, Needs, Outcome, Peers, Test, World, ensure};
 
 const TESTS: &[Test] = &[
-    ("path_that_looks_deleted_is_not_trusted", Needs::Nothing, path_that_looks_deleted_is_not_trusted),
-    ("path_cut_by_the_kernel_is_not_trusted", Needs::Nothing, path_cut_by_the_kernel_is_not_trusted),
-    ("peer_too_deep_is_unidentified", Needs::Nothing, peer_too_deep_is_unidentified),
+    ("t09_path_that_looks_deleted_is_not_trusted", Needs::Nothing, path_that_looks_deleted_is_not_trusted),
+    ("t09_path_cut_by_the_kernel_is_not_trusted", Needs::Nothing, path_cut_by_the_kernel_is_not_trusted),
+    ("t30_peer_too_deep_is_unidentified", Needs::Nothing, peer_too_deep_is_unidentified),
 ];
 
 fn main() -> ExitCode {

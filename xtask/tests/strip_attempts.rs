@@ -40,7 +40,7 @@ impl Drop for Labelled {
 }
 
 #[test]
-fn an_unconfined_program_can_shed_its_label() {
+fn t11_an_unconfined_program_can_shed_its_label() {
     let labelled = Labelled::new();
     let xtask = env!("CARGO_BIN_EXE_xtask");
     let mut command = Command::new(xtask);

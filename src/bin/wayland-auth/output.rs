@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terminal_is_not_told_what_to_do() {
+    fn t26_t27_terminal_is_not_told_what_to_do() {
         assert_eq!(escape("a\x1b[31mb"), "a\\u{1b}[31mb");
         assert_eq!(escape("a\u{202e}b\u{9b}c\rd"), "a\\u{202e}b\\u{9b}c\\u{d}d");
         assert_eq!(escape("one\ntwo \u{20ac} \u{e4}"), "one\ntwo \u{20ac} \u{e4}");

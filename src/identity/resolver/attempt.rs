@@ -458,7 +458,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_outside_stays_on_its_line() {
+    fn t26_text_from_outside_stays_on_its_line() {
         assert_eq!(escaped(b"/app.slice/a b"), "/app.slice/a b");
         assert_eq!(escaped(b"a\n\x1b[1m"), "a\\u{a}\\u{1b}[1m");
         assert_eq!(escaped("\u{202e}x".as_bytes()), "\\u{202e}x");

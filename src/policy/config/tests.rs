@@ -49,7 +49,7 @@ fn machine_and_trust_are_carried() {
 }
 
 #[test]
-fn all_errors_are_told_at_once_in_the_order_of_the_file() {
+fn t33_all_errors_are_told_at_once_in_the_order_of_the_file() {
     let text = "\
 [defaults]
 hots = ['*']
@@ -138,7 +138,7 @@ fn a_key_given_twice_is_an_error() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_an_error_and_never_ignored() {
+fn t33_what_is_not_supported_yet_is_an_error_and_never_ignored() {
     let effect = "allow = ['screen-capture']";
     for text in [
         "include = ['x.toml']".to_owned(),
@@ -159,7 +159,7 @@ fn what_is_not_supported_yet_is_an_error_and_never_ignored() {
 }
 
 #[test]
-fn a_match_that_would_apply_to_the_wrong_clients_is_an_error() {
+fn t33_a_match_that_would_apply_to_the_wrong_clients_is_an_error() {
     let cases = [
         ("", "an empty `match`"),
         ("app-id = 'a'", "`app-id` without `engine`"),
@@ -278,7 +278,7 @@ fn hostile_text_is_survived() {
 }
 
 #[test]
-fn hiding_security_context_from_the_host_is_a_warning() {
+fn t22_hiding_security_context_from_the_host_is_a_warning() {
     let w = warnings("[defaults]\nhost = ['layer-shell']");
     assert!(w.len() == 1 && w[0].starts_with("2: programs on the host are not given `security-context`"), "{w:?}");
     let w = warnings("[[rule]]\nmatch = { unit = 'a.service' }\ndeny = ['*']");
@@ -300,7 +300,7 @@ fn a_rule_that_gives_nothing_is_a_warning() {
 }
 
 #[test]
-fn a_name_that_never_has_an_effect_is_a_warning() {
+fn t34_a_name_that_never_has_an_effect_is_a_warning() {
     let w = warnings(
         "[defaults]\nsandboxed = ['security-context']\n[defaults.internal]\nx = ['security-context', 'identity-admin']",
     );
@@ -322,7 +322,7 @@ fn a_default_that_gives_less_than_it_says_is_a_warning() {
 }
 
 #[test]
-fn a_misspelt_interface_is_a_warning_and_a_new_version_is_none() {
+fn t34_a_misspelt_interface_is_a_warning_and_a_new_version_is_none() {
     let w = warnings("[capabilities]\na = ['zwlr_layer_shel_v1', 'zwlr_layer_shell_v2', 'xx_something_else_v1']");
     assert!(w.len() == 1 && w[0].contains("did you mean `zwlr_layer_shell_v1`?"), "{w:?}");
 }

@@ -106,7 +106,7 @@ fn an_empty_allow_leaves_nothing() {
 }
 
 #[test]
-fn a_users_label_gives_no_more_than_the_host_has_and_a_systems_label_does() {
+fn t10_a_users_label_gives_no_more_than_the_host_has_and_a_systems_label_does() {
     let text = "[defaults]\nhost = ['layer-shell', 'security-context']\n\
                 [[rule]]\nmatch = { engine = 'e' }\nallow = ['screen-capture', 'layer-shell']";
     let mut app = app(Some("e"), None);
@@ -157,7 +157,7 @@ fn some_capabilities_are_never_an_applications() {
 }
 
 #[test]
-fn a_nested_label_can_only_take() {
+fn t12_t15_a_nested_label_can_only_take() {
     let policy = policy(
         "[[rule]]\nmatch = { engine = 'e', app-id = 'outer' }\nallow = ['screen-capture', 'layer-shell']\n\
          [[rule]]\nmatch = { engine = 'e', app-id = 'inner' }\nallow = ['screen-capture', 'toplevel-list']",
@@ -227,7 +227,7 @@ fn a_rule_that_asks_for_a_unit_gives_no_more_than_the_host_has_even_to_a_systems
 }
 
 #[test]
-fn where_a_fact_is_missing_a_denial_counts_and_an_allowance_does_not() {
+fn t21_where_a_fact_is_missing_a_denial_counts_and_an_allowance_does_not() {
     let text = |effect| {
         format!(
             "[defaults]\nsandboxed = ['screen-capture', 'layer-shell']\n\
@@ -263,7 +263,7 @@ fn an_engine_that_says_no_app_id_evades_no_denial() {
 }
 
 #[test]
-fn an_app_that_sheds_its_label_evades_no_denial() {
+fn t11_an_app_that_sheds_its_label_evades_no_denial() {
     for denial in [
         "engine = 'e', app-id = 'evil'",
         "engine = '*', app-id = 'evil'",
@@ -293,7 +293,7 @@ fn no_unit_is_a_fact() {
 }
 
 #[test]
-fn failing_to_be_identified_evades_no_rule() {
+fn t18_failing_to_be_identified_evades_no_rule() {
     let policy = policy(
         "[defaults]\nhost = ['*']\nunidentified = ['*']\nsandboxed = ['screen-capture', 'layer-shell', 'toplevel-list', 'output-info']\n\
          namespaced = ['*']\n\

@@ -12,33 +12,41 @@ use std::process::ExitCode;
 use wayland_auth_tests::{Needs, Test};
 
 const TESTS: &[Test] = &[
-    ("hopping_process_is_one_app_or_the_other", Needs::Nothing, hop::hopping_process_is_one_app_or_the_other),
+    ("t03_hopping_process_is_one_app_or_the_other", Needs::Nothing, hop::hopping_process_is_one_app_or_the_other),
     (
-        "cgroups_made_again_under_their_path_are_told_apart",
+        "t14_cgroups_made_again_under_their_path_are_told_apart",
         Needs::Nothing,
         hop::cgroups_made_again_under_their_path_are_told_apart,
     ),
-    ("label_of_a_cgroup_that_was_left_is_not_read", Needs::Nothing, hop::label_of_a_cgroup_that_was_left_is_not_read),
     (
-        "process_moved_while_it_connects_is_where_it_is",
+        "t03_label_of_a_cgroup_that_was_left_is_not_read",
+        Needs::Nothing,
+        hop::label_of_a_cgroup_that_was_left_is_not_read,
+    ),
+    (
+        "t03_process_moved_while_it_connects_is_where_it_is",
         Needs::Nothing,
         hop::process_moved_while_it_connects_is_where_it_is,
     ),
-    ("churn_of_other_cgroups_disturbs_nobody", Needs::Nothing, hop::churn_of_other_cgroups_disturbs_nobody),
+    ("t14_churn_of_other_cgroups_disturbs_nobody", Needs::Nothing, hop::churn_of_other_cgroups_disturbs_nobody),
     (
-        "label_being_rewritten_is_read_whole_or_not_at_all",
+        "t08_label_being_rewritten_is_read_whole_or_not_at_all",
         Needs::Nothing,
         label::label_being_rewritten_is_read_whole_or_not_at_all,
     ),
-    ("label_going_back_and_forth_is_never_mixed", Needs::Nothing, label::label_going_back_and_forth_is_never_mixed),
-    ("labelled_peer_that_dies_is_never_the_host", Needs::Nothing, exits::labelled_peer_that_dies_is_never_the_host),
+    ("t08_label_going_back_and_forth_is_never_mixed", Needs::Nothing, label::label_going_back_and_forth_is_never_mixed),
+    ("t05_labelled_peer_that_dies_is_never_the_host", Needs::Nothing, exits::labelled_peer_that_dies_is_never_the_host),
     (
-        "pid_used_again_is_not_taken_for_its_new_process",
+        "t01_pid_used_again_is_not_taken_for_its_new_process",
         Needs::Nothing,
         recycle::pid_used_again_is_not_taken_for_its_new_process,
     ),
-    ("passed_socket_stays_its_connectors", Needs::Nothing, pass::passed_socket_stays_its_connectors),
-    ("setuid_program_does_not_change_who_connected", Needs::Root, pass::setuid_program_does_not_change_who_connected),
+    ("t06_passed_socket_stays_its_connectors", Needs::Nothing, pass::passed_socket_stays_its_connectors),
+    (
+        "t02_setuid_program_does_not_change_who_connected",
+        Needs::Root,
+        pass::setuid_program_does_not_change_who_connected,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -20,13 +20,13 @@ use wayland_auth_tests::{Context, Needs, Outcome, Peers, Test, World, ensure, en
 const TESTS: &[Test] = &[
     ("every_kind_of_peer_sees_exactly_its_globals", Needs::Nothing, |world| each_kind(world, false)),
     ("every_kind_of_peer_that_needs_root_sees_exactly_its_globals", Needs::Root, |world| each_kind(world, true)),
-    ("hidden_globals_cannot_be_bound_by_number", Needs::Nothing, hidden_globals_cannot_be_bound_by_number),
+    ("t36_hidden_globals_cannot_be_bound_by_number", Needs::Nothing, hidden_globals_cannot_be_bound_by_number),
     ("seen_globals_can_be_bound", Needs::Nothing, seen_globals_can_be_bound),
-    ("untagged_socket_pair_sees_core_only", Needs::Nothing, untagged_socket_pair_sees_core_only),
+    ("t41_untagged_socket_pair_sees_core_only", Needs::Nothing, untagged_socket_pair_sees_core_only),
     ("internal_client_sees_what_its_tag_allows", Needs::Nothing, internal_client_sees_what_its_tag_allows),
-    ("client_data_of_another_type_is_denied", Needs::Nothing, client_data_of_another_type_is_denied),
-    ("set_policy_changes_later_clients_only", Needs::Nothing, set_policy_changes_later_clients_only),
-    ("security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
+    ("t21_client_data_of_another_type_is_denied", Needs::Nothing, client_data_of_another_type_is_denied),
+    ("t35_set_policy_changes_later_clients_only", Needs::Nothing, set_policy_changes_later_clients_only),
+    ("t42_security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
 ];
 
 fn main() -> ExitCode {
