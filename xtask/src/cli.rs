@@ -24,6 +24,9 @@ Commands:
                    running until Ctrl-C, for you to try more.
   test [--quick]   Install what is missing, then check format, lints and documentation and run all tests. The last
                    line is `N passed, M failed, K skipped`. With --quick only the tests, on one server backend.
+  threats          Run the tests and write THREATS.md: threat, tests, result.
+  guards [AREA...] Remove each guard of tests/guards in a copy of the sources, and see that the test that it names
+                   fails then. Status 0 only if every guard is missed.
   bench [ARGS...]  Install what is missing, then run the benches; ARGS go to them.
   help, --help     This text.
 
@@ -45,6 +48,13 @@ pub(crate) enum Task {
     Test {
         /// Only the tests, once.
         quick: bool,
+    },
+    /// Write the table of threats.
+    Threats,
+    /// Remove guards and see tests fail.
+    Guards {
+        /// Only those of these files; all if there are none.
+        areas: Vec<String>,
     },
     /// Measure.
     Bench {
@@ -86,10 +96,12 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
     let is_help = |argument: &OsString| argument == "--help" || argument == "-h";
     match command.to_str() {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
-        Some("demo" | "test") if rest.iter().any(is_help) => Ok(Task::Help),
+        Some("demo" | "test" | "threats" | "guards") if rest.iter().any(is_help) => Ok(Task::Help),
         Some("bench") => Ok(Task::Bench { arguments: rest.to_vec() }),
         Some("demo") => Ok(Task::Demo { keep: flag("--keep", rest)? }),
         Some("test") => Ok(Task::Test { quick: flag("--quick", rest)? }),
+        Some("threats") if rest.is_empty() => Ok(Task::Threats),
+        Some("guards") => Ok(Task::Guards { areas: rest.iter().map(|area| area.display().to_string()).collect() }),
         Some("__enter") => match rest {
             [cgroup, dashes, command @ ..] if dashes == "--" && !command.is_empty() => {
                 Ok(Task::Inside(Inside::Enter { cgroup: cgroup.into(), command: command.to_vec() }))
@@ -144,6 +156,8 @@ mod tests {
         assert_eq!(parsed(&["demo", "--keep"]), Ok(Task::Demo { keep: true }));
         assert_eq!(parsed(&["test"]), Ok(Task::Test { quick: false }));
         assert_eq!(parsed(&["test", "--quick"]), Ok(Task::Test { quick: true }));
+        assert_eq!(parsed(&["threats"]), Ok(Task::Threats));
+        assert_eq!(parsed(&["guards", "core"]), Ok(Task::Guards { areas: vec!["core".into()] }));
         assert_eq!(parsed(&["bench", "--", "-x"]), Ok(Task::Bench { arguments: vec!["--".into(), "-x".into()] }));
         for help in [&["help"][..], &["--help"], &["-h"], &["demo", "--help"], &["test", "-h"]] {
             assert_eq!(parsed(help), Ok(Task::Help), "{help:?}");

@@ -9,6 +9,7 @@
 //! | `cargo`, `workplace` | builds, and where tests run |
 //! | `demo`, `table` | `cargo xtask demo` |
 //! | `test`, `bench` | `cargo xtask test`, `cargo xtask bench` |
+//! | `threats`, `guards` | `cargo xtask threats`, `cargo xtask guards` |
 //! | `inside` | what this program does when the demo starts it again as one of its own peers |
 
 #![deny(unsafe_code)]
@@ -20,6 +21,7 @@ mod cli;
 mod delegate;
 mod demo;
 mod error;
+mod guards;
 mod inside;
 mod packages;
 mod process;
@@ -27,6 +29,7 @@ mod scratch;
 mod signals;
 mod table;
 mod test;
+mod threats;
 mod workplace;
 
 use std::{env, process::ExitCode};
@@ -59,6 +62,14 @@ fn run(arguments: &[std::ffi::OsString]) -> Result<ExitCode, Error> {
         Task::Test { quick } => {
             delegate::ensure(arguments)?;
             test::run(&Signals::install()?, quick)
+        }
+        Task::Threats => {
+            delegate::ensure(arguments)?;
+            threats::run(&Signals::install()?)
+        }
+        Task::Guards { areas } => {
+            delegate::ensure(arguments)?;
+            guards::run(&Signals::install()?, &areas)
         }
         Task::Bench { arguments: passed } => {
             delegate::ensure(arguments)?;

@@ -2,6 +2,18 @@
 
 use std::{collections::BTreeMap, fmt};
 
+/// What one test came to. Of several, the greatest counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// Not run, and why.
+    Skipped(String),
+    Passed,
+    Failed,
+}
+
+/// Tests by their names, without the modules that they are in.
+pub(crate) type Outcomes = BTreeMap<String, Outcome>;
+
 /// How many tests came out how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Results {
@@ -10,6 +22,8 @@ pub(super) struct Results {
     pub(super) skipped: u64,
     /// The skipped ones, each with its reason where it has one.
     pub(super) skipped_names: Vec<String>,
+    /// Each test by itself.
+    pub(super) outcomes: Outcomes,
 }
 
 impl Results {
@@ -19,6 +33,16 @@ impl Results {
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.skipped_names.extend_from_slice(&other.skipped_names);
+        other.outcomes.iter().for_each(|(name, outcome)| self.note(name, outcome.clone()));
+    }
+
+    /// A test of this name came to this. The same test may run more than once, on different servers.
+    fn note(&mut self, name: &str, outcome: Outcome) {
+        let name = name.rsplit("::").next().unwrap_or(name);
+        let noted = self.outcomes.entry(name.to_owned()).or_insert_with(|| outcome.clone());
+        if *noted < outcome {
+            *noted = outcome;
+        }
     }
 
     /// Makes the numbers agree with how cargo ended: a program that did not compile, or died before it could say
@@ -38,8 +62,10 @@ impl fmt::Display for Results {
 
 /// Reads the output of libtest and of libtest-mimic, in pieces.
 #[derive(Debug, Default)]
-pub(super) struct Parser {
+pub(crate) struct Parser {
     line: Vec<u8>,
+    /// A test that was started, and what follows its name is not its outcome but what it prints.
+    started: Option<String>,
     /// Why tests are going to be skipped, by name.
     reasons: BTreeMap<String, String>,
     results: Results,
@@ -47,7 +73,7 @@ pub(super) struct Parser {
 
 impl Parser {
     /// Takes the next piece.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if byte == b'\n' {
                 self.end_of_line();
@@ -63,6 +89,11 @@ impl Parser {
         self.results
     }
 
+    /// The tests of everything.
+    pub(crate) fn into_outcomes(self) -> Outcomes {
+        self.finish().outcomes
+    }
+
     fn end_of_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
@@ -74,18 +105,37 @@ impl Parser {
             self.results.passed += count("passed");
             self.results.failed += count("failed");
             self.results.skipped += count("ignored");
-        } else if let Some(test) = line.strip_prefix("test ")
-            && let Some((name, reason)) = test.split_once(" ... ignored")
-        {
-            let reason = reason.trim_start_matches([',', ' ']).trim();
+        } else if let Some((name, rest)) = line.strip_prefix("test ").and_then(|test| test.split_once(" ... ")) {
             let name = name.trim();
-            let told = self.reasons.get(name).map_or("no reason given", String::as_str);
-            let reason = if reason.is_empty() { told } else { reason };
-            self.results.skipped_names.push(format!("{name}: {reason}"));
+            self.started = None;
+            if let Some(reason) = rest.strip_prefix("ignored") {
+                let reason = reason.trim_start_matches([',', ' ']).trim();
+                let told = self.reasons.get(name).map_or("no reason given", String::as_str);
+                let reason = if reason.is_empty() { told } else { reason }.to_owned();
+                self.results.skipped_names.push(format!("{name}: {reason}"));
+                self.results.note(name, Outcome::Skipped(reason));
+            } else if let Some(outcome) = outcome(rest) {
+                self.results.note(name, outcome);
+            } else {
+                self.started = Some(name.to_owned());
+            }
+        } else if let Some(outcome) = outcome(&line)
+            && let Some(name) = self.started.take()
+        {
+            self.results.note(&name, outcome);
         } else if let Some((name, reason)) = line.strip_prefix("skipped: ").and_then(|text| text.split_once(": ")) {
             // What our own test programs say beforehand: libtest-mimic has no reasons for tests that it does not start.
             self.reasons.insert(name.to_owned(), reason.to_owned());
         }
+    }
+}
+
+/// What a test came to, in the words of the harnesses.
+fn outcome(word: &str) -> Option<Outcome> {
+    match word.trim() {
+        "ok" => Some(Outcome::Passed),
+        "FAILED" => Some(Outcome::Failed),
+        _ => None,
     }
 }
 
@@ -101,6 +151,9 @@ test d ... ignored
 skipped: e: needs a moon
 test e     ... ignored
 test the word ignored ... ok
+test m::f ... FAILED
+test g ... it says something
+ok
 
 test result: ok. 2 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; finished in 0.05s
 
@@ -121,6 +174,32 @@ test result: nonsense
             let results = parsed(pieces);
             assert_eq!(results.to_string(), "12 passed, 1 failed, 3 skipped");
             assert_eq!(results.skipped_names, ["b::c: needs root", "d: no reason given", "e: needs a moon"]);
+            let skipped = |why: &str| Outcome::Skipped(why.to_owned());
+            let expected = [
+                ("a", Outcome::Passed),
+                ("c", skipped("needs root")),
+                ("d", skipped("no reason given")),
+                ("e", skipped("needs a moon")),
+                ("f", Outcome::Failed),
+                ("g", Outcome::Passed),
+                ("the word ignored", Outcome::Passed),
+            ];
+            let expected = expected.map(|(name, outcome)| (name.to_owned(), outcome));
+            assert_eq!(results.outcomes.into_iter().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn of_two_runs_of_a_test_the_worse_counts() {
+        let mut results = Results::default();
+        for (outcome, counts) in [
+            (Outcome::Skipped("x".into()), Outcome::Skipped("x".into())),
+            (Outcome::Passed, Outcome::Passed),
+            (Outcome::Failed, Outcome::Failed),
+            (Outcome::Passed, Outcome::Failed),
+        ] {
+            results.note("m::a", outcome);
+            assert_eq!(results.outcomes.get("a"), Some(&counts));
         }
     }
 
