@@ -1,4 +1,6 @@
-//! A calloop event source that accepts connections and identifies them.
+//! Calloop event sources that accept connections and identify them.
+
+mod context;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -10,7 +12,9 @@ use calloop::timer::{TimeoutAction, Timer};
 use calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory};
 use wayland_server::ListeningSocket;
 
-use crate::wayland::{Authenticator, ClientAuth};
+pub use context::AuthenticatedContext;
+
+use crate::wayland::{Authenticator, ClientAuth, SandboxContext};
 
 /// How many connections are accepted in a row before the event loop gets its turn.
 const BATCH: usize = 32;
@@ -28,13 +32,16 @@ const IN_VAIN: u32 = 8;
 /// `insert_client`. A failed `accept` concerns one connection and never stops the source: when file
 /// descriptors run out, the waiting connection is taken with a spare one and closed, so that
 /// neither the queue fills up nor the event loop spins; a connection for whose identification
-/// there are none left is closed too. If even the spare one does not help, because another thread has it
+/// there are none left is closed too, and one beyond the policy's `[limits]`. If even the spare one does not help, because another thread has it
 /// or the whole system has none, clients wait until there are some again, looked for ten times a second.
 #[derive(Debug)]
 pub struct AuthenticatedSocket<L: AsFd = ListeningSocket> {
     listener: Generic<L>,
     accept: fn(&L) -> io::Result<Option<UnixStream>>,
     authenticator: Authenticator,
+    /// Of a socket that was opened as a security context.
+    context: Option<SandboxContext>,
+    refused: Refused,
     spare: Option<OwnedFd>,
     /// Runs while the listener is not registered.
     rest: Option<Timer>,
@@ -73,7 +80,25 @@ impl AuthenticatedSocket<UnixListener> {
 impl<L: AsFd> AuthenticatedSocket<L> {
     fn with(authenticator: Authenticator, listener: L, accept: fn(&L) -> io::Result<Option<UnixStream>>) -> Self {
         let listener = Generic::new(listener, Interest::READ, Mode::Level);
-        Self { listener, accept, authenticator, spare: spare(), rest: None, is_listening: false, in_vain: 0 }
+        Self {
+            listener,
+            accept,
+            authenticator,
+            context: None,
+            refused: Refused(None),
+            spare: spare(),
+            rest: None,
+            is_listening: false,
+            in_vain: 0,
+        }
+    }
+
+    /// Calls `f` with clients that are [over a limit](ClientAuth::over_limit) and were closed: with each that is
+    /// logged, which in a flood are a few, and then one a second.
+    #[must_use]
+    pub fn on_refused(mut self, f: impl FnMut(&ClientAuth) + Send + 'static) -> Self {
+        self.refused = Refused(Some(Box::new(f)));
+        self
     }
 
     /// The listening socket.
@@ -88,6 +113,14 @@ impl<L: AsFd> AuthenticatedSocket<L> {
         PostAction::Reregister
     }
 
+    /// Says so, unless it was said too often.
+    fn tell_of_shortage(&self, consequence: &str, error: Option<&io::Error>) {
+        if let Some(not_told) = self.authenticator.tell_of_refusal() {
+            let error = error.map(tracing::field::display);
+            tracing::warn!(error, not_told, "out of file descriptors or memory: {consequence}");
+        }
+    }
+
     /// Accepts one connection, if one waits and it can be served.
     fn accept(&mut self) -> Accepted {
         if self.spare.is_none() {
@@ -96,9 +129,19 @@ impl<L: AsFd> AuthenticatedSocket<L> {
         let listener = self.listener.get_ref();
         match (self.accept)(listener) {
             Ok(Some(stream)) => {
-                let auth = self.authenticator.identify(&stream);
+                let auth = match &self.context {
+                    Some(context) => self.authenticator.identify_sandboxed(&stream, context),
+                    None => self.authenticator.identify(&stream),
+                };
                 if auth.identity().is_short_of_resources() {
-                    tracing::warn!("out of file descriptors or memory: a new client was turned away");
+                    self.tell_of_shortage("a new client was turned away", None);
+                    return Accepted::Failed;
+                }
+                if let Some(over_limit) = auth.over_limit() {
+                    drop(stream);
+                    if let (true, Refused(Some(f))) = (over_limit.told, &mut self.refused) {
+                        f(&auth);
+                    }
                     return Accepted::Failed;
                 }
                 Accepted::Client(stream, auth)
@@ -111,13 +154,13 @@ impl<L: AsFd> AuthenticatedSocket<L> {
                 self.spare = spare();
                 match second {
                     Ok(true) => {
-                        tracing::warn!(error = %e, "out of file descriptors or memory: a new client was turned away");
+                        self.tell_of_shortage("a new client was turned away", Some(&e));
                         Accepted::Failed
                     }
                     // It went by itself.
                     Ok(false) => Accepted::Nothing,
                     Err(e) => {
-                        tracing::warn!(error = %e, "out of file descriptors or memory: new clients have to wait");
+                        self.tell_of_shortage("new clients have to wait", Some(&e));
                         Accepted::Exhausted
                     }
                 }
@@ -128,6 +171,17 @@ impl<L: AsFd> AuthenticatedSocket<L> {
                 if concerns_one_connection(&e) { Accepted::Failed } else { Accepted::Exhausted }
             }
         }
+    }
+}
+
+type OnRefused = Box<dyn FnMut(&ClientAuth) + Send>;
+
+/// What is called with clients that were closed.
+struct Refused(Option<OnRefused>);
+
+impl std::fmt::Debug for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Refused(..)" } else { "Refused" })
     }
 }
 

@@ -4,6 +4,7 @@
 //! this form does not know yet (`ask`, `any`, `all`, `not`, `include`, globs) is an error and
 //! never ignored.
 
+mod limits;
 mod lint;
 mod rules;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use value::Key;
 /// The largest policy that is read, in bytes.
 pub(super) const MAX_SIZE: usize = 1 << 20;
 
-const SECTIONS: &[&str] = &["capabilities", "defaults", "machine", "rule", "trust"];
+const SECTIONS: &[&str] = &["capabilities", "defaults", "limits", "machine", "rule", "trust"];
 
 /// Interfaces that every client uses before anything else.
 const NEVER_MOVED: &[&str] = &["wl_display", "wl_registry"];
@@ -112,6 +113,9 @@ impl Parser<'_> {
         }
         if let Some(value) = document.get("trust") {
             self.trust(value);
+        }
+        if let Some(value) = document.get("limits") {
+            self.limits(value);
         }
     }
 

@@ -50,6 +50,12 @@
 //! [trust]
 //! user-evidence = "capped"        # or "as-written"
 //! uids = []
+//!
+//! [limits]                        # connections open at a time: a number, or "unlimited"
+//! connections-per-app = 128       # of one labelled application: one engine and app ID
+//! connections-namespaced = 256    # of all clients in sandboxes of an unknown engine
+//! connections-unidentified = 64   # of all clients that could not be identified
+//! connections-host = "unlimited"  # of all clients on the host
 //! ```
 //!
 //! A rule applies if all keys of its `match` do:
@@ -90,7 +96,7 @@ pub use capability::{Capability, CapabilitySet};
 pub use diagnostics::{Diagnostic, PolicyErrors, Severity};
 pub use file::PolicyError;
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
-pub use settings::{Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
+pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
 pub use verdict::{Because, DefaultClass, Effect, Location, Reduction, Verdict};
 
 #[cfg(doc)]
@@ -107,6 +113,7 @@ pub struct Policy {
     rules: Vec<rule::Rule>,
     machine: Machine,
     trust: TrustSettings,
+    limits: Limits,
     warnings: Vec<Diagnostic>,
     computed: eval::Computed,
 }
@@ -140,6 +147,7 @@ impl Policy {
             rules: Vec::new(),
             machine: Machine::default(),
             trust: TrustSettings::default(),
+            limits: Limits::default(),
             warnings: Vec::new(),
             computed: eval::Computed::default(),
         };
@@ -197,6 +205,12 @@ impl Policy {
     #[must_use]
     pub fn trust(&self) -> &TrustSettings {
         &self.trust
+    }
+
+    /// How many connections may be open at a time. It is for whoever accepts them; [`Policy::evaluate`] does not look at it.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// What the file seems to say, but does not do; in the order of the file.

@@ -1,6 +1,7 @@
 //! The parts of a policy that are no rules.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use super::capability::CapabilitySet;
 use super::verdict::Location;
@@ -65,4 +66,35 @@ pub enum UserEvidence {
     Capped,
     /// It gives what the rules say. **Any** unconfined program of the user can then claim it.
     AsWritten,
+}
+
+/// `[limits]`: how many connections may be open at a time; `None` is no limit.
+///
+/// Clients that share a row are counted together. A connection beyond the limit is closed when it is accepted; those
+/// that are open keep working.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// One labelled application: one engine and app ID, whatever its instances.
+    pub per_app: Option<NonZeroU32>,
+    /// All clients in sandboxes of an unknown engine.
+    pub namespaced: Option<NonZeroU32>,
+    /// All clients that could not be identified.
+    pub unidentified: Option<NonZeroU32>,
+    /// All clients on the host.
+    pub host: Option<NonZeroU32>,
+}
+
+impl Default for Limits {
+    /// The usual limit of file descriptors is 1024, and a client takes one at least: a few kinds at their limits leave
+    /// room for others. The most that one application is known to need are a few for a browser with its helpers, and one
+    /// for each program that runs in a sandboxed terminal.
+    fn default() -> Self {
+        Self {
+            per_app: NonZeroU32::new(128),
+            namespaced: NonZeroU32::new(256),
+            unidentified: NonZeroU32::new(64),
+            host: None,
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! The one object that a compositor keeps.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
+use super::connections::Connections;
+use super::throttle::Throttle;
 use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
 use crate::identity::{
@@ -22,6 +25,9 @@ pub struct Authenticator {
 struct Inner {
     resolver: Resolver,
     snapshot: RwLock<Snapshot>,
+    connections: Connections,
+    /// What is said of clients that are turned away.
+    refusals: Mutex<Throttle>,
 }
 
 /// What one connection is decided by, from its start to its end.
@@ -105,7 +111,14 @@ impl AuthenticatorBuilder {
             );
         }
         warn_of_inability(resolver.support(), &snapshot.policy);
-        Ok(Authenticator { inner: Arc::new(Inner { resolver, snapshot: RwLock::new(snapshot) }) })
+        Ok(Authenticator {
+            inner: Arc::new(Inner {
+                resolver,
+                snapshot: RwLock::new(snapshot),
+                connections: Connections::default(),
+                refusals: Mutex::default(),
+            }),
+        })
     }
 }
 
@@ -150,12 +163,14 @@ impl Authenticator {
     /// Call it between `accept` and `insert_client`, and put the result into the client's data.
     /// Never fails: who could not be identified gets the rights of `[defaults] unidentified`, as
     /// far as nobody is denied them. Bounded; never blocks on the client.
+    ///
+    /// A client beyond the policy's `[limits]` gets nothing: see [`ClientAuth::over_limit`].
     #[must_use]
     pub fn identify(&self, stream: impl AsFd) -> ClientAuth {
         let snapshot = self.snapshot();
         let identified = self.look_up(stream, &snapshot);
         let verdict = snapshot.policy.evaluate(&identified.identity);
-        finish(identified, verdict)
+        self.admit(identified, verdict, &snapshot.policy)
     }
 
     /// Finds out who connected to a socket that was opened as a security context, and what that
@@ -171,7 +186,7 @@ impl Authenticator {
             Err((field, why)) => {
                 tracing::warn!(field, %why, "a security context has a malformed name: its client may do nothing");
                 let identity = Identity::unidentified(Reason::MalformedContext(field, why));
-                return finish(Identified { identity, evidence }, Verdict::default());
+                return self.admit(Identified { identity, evidence }, Verdict::default(), policy);
             }
         };
         // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything
@@ -188,7 +203,7 @@ impl Authenticator {
         }
         verdict = verdict.intersect(context.creator.verdict(), "the client that opened the security context");
         let identity = if kernel_names_none { Identity::App(by_context) } else { by_kernel };
-        finish(Identified { identity, evidence }, verdict)
+        self.admit(Identified { identity, evidence }, verdict, policy)
     }
 
     /// The identity of the other end of a socket pair that the compositor itself made, such as Xwayland's.
@@ -200,6 +215,35 @@ impl Authenticator {
         let identity = Identity::Internal(InternalTag::new(tag));
         let verdict = self.snapshot().policy.evaluate(&identity);
         finish(Identified { identity, evidence: Evidence::default() }, verdict)
+    }
+
+    /// The client, if there may be one more of its kind.
+    fn admit(&self, identified: Identified, verdict: Verdict, policy: &Policy) -> ClientAuth {
+        if identified.identity.is_short_of_resources() {
+            return finish(identified, verdict);
+        }
+        let mut limits = policy.limits();
+        if !self.support().can_identify() {
+            // Here nobody can be told from anybody, and all are not one.
+            limits.unidentified = limits.host;
+        }
+        match self.inner.connections.admit(&identified.identity, &limits) {
+            Ok(place) => finish(identified, verdict).at(place),
+            Err(mut over_limit) => {
+                let Identified { identity, evidence } = identified;
+                if let Some(not_told) = self.tell_of_refusal() {
+                    let limit = over_limit.limit;
+                    tracing::warn!(%identity, limit, not_told, "too many connections: a client is turned away");
+                    over_limit.told = true;
+                }
+                ClientAuth::turned_away(identity, evidence, over_limit)
+            }
+        }
+    }
+
+    /// Whether a client that is turned away is to be told of, and how many were not since the last.
+    pub(crate) fn tell_of_refusal(&self) -> Option<u64> {
+        self.inner.refusals.lock().unwrap_or_else(PoisonError::into_inner).tell(Instant::now())
     }
 
     fn snapshot(&self) -> Snapshot {

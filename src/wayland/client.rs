@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::connections::{OverLimit, Place};
 use crate::identity::{Evidence, Identity, Reason};
 use crate::policy::{Capability, CapabilitySet, Verdict};
 
@@ -9,9 +10,13 @@ use crate::policy::{Capability, CapabilitySet, Verdict};
 ///
 /// A field of the compositor's own client data; it lives and dies with the client. The default
 /// is a client that is unidentified and may do nothing beyond the core globals.
+///
+/// The connection counts towards the policy's `[limits]` until the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct ClientAuth {
     inner: Arc<Inner>,
+    /// Held for what happens when it is dropped.
+    _place: Option<Arc<Place>>,
 }
 
 #[derive(Debug)]
@@ -19,6 +24,7 @@ struct Inner {
     identity: Identity,
     evidence: Evidence,
     verdict: Verdict,
+    over_limit: Option<OverLimit>,
 }
 
 impl Default for ClientAuth {
@@ -29,7 +35,30 @@ impl Default for ClientAuth {
 
 impl ClientAuth {
     pub(super) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
-        Self { inner: Arc::new(Inner { identity, evidence, verdict }) }
+        Self { inner: Arc::new(Inner { identity, evidence, verdict, over_limit: None }), _place: None }
+    }
+
+    /// The same, with its place among the open connections.
+    pub(super) fn at(self, place: Option<Place>) -> Self {
+        Self { _place: place.map(Arc::new), ..self }
+    }
+
+    /// A client that is one too many: it may do nothing.
+    pub(super) fn turned_away(identity: Identity, evidence: Evidence, over_limit: OverLimit) -> Self {
+        let inner = Inner { identity, evidence, verdict: Verdict::default(), over_limit: Some(over_limit) };
+        Self { inner: Arc::new(inner), _place: None }
+    }
+
+    /// The same client without its connection, to be kept for longer than that.
+    pub(super) fn without_place(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), _place: None }
+    }
+
+    /// Whether this connection is one too many, by the policy's `[limits]`: then close it. It may do nothing beyond the
+    /// core globals.
+    #[must_use]
+    pub fn over_limit(&self) -> Option<OverLimit> {
+        self.inner.over_limit
     }
 
     /// Who the client is.

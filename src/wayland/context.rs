@@ -17,9 +17,9 @@ impl SandboxContext {
     /// The context that `creator` opened.
     ///
     /// Take the [`ClientAuth`] when the context is committed and keep it: the creator may leave
-    /// before the first client comes.
+    /// before the first client comes. Its connection no longer counts because of that.
     pub fn new(creator: ClientAuth) -> Self {
-        Self { creator, engine: None, app_id: None, instance_id: None }
+        Self { creator: creator.without_place(), engine: None, app_id: None, instance_id: None }
     }
 
     /// The sandbox engine, as the creator wrote it.

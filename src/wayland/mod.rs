@@ -31,12 +31,15 @@
 
 mod authenticator;
 mod client;
+mod connections;
 mod context;
 mod filter;
 mod refused;
+mod throttle;
 
 pub use authenticator::{Authenticator, AuthenticatorBuilder, BuildError, CapabilitiesChanged};
 pub use client::{ClientAuth, HasClientAuth};
+pub use connections::OverLimit;
 pub use context::SandboxContext;
 pub use filter::{allow, auth_of};
 pub use refused::RefusedBind;

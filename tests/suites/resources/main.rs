@@ -5,6 +5,7 @@
 mod alone;
 mod flood;
 mod limit;
+mod limits;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,39 @@ const TESTS: &[Test] = &[
         flood::socket_that_was_shut_does_not_make_it_spin,
     ),
     ("t29_client_that_closes_at_once_stops_nothing", Needs::Nothing, flood::client_that_closes_at_once_stops_nothing),
+    (
+        "t28_t29_app_at_its_limit_is_turned_away_and_others_are_served",
+        Needs::Nothing,
+        limits::app_at_its_limit_is_turned_away_and_others_are_served,
+    ),
+    (
+        "t29_place_is_held_by_every_clone_and_by_nothing_else",
+        Needs::Nothing,
+        limits::place_is_held_by_every_clone_and_by_nothing_else,
+    ),
+    (
+        "t29_clients_of_unknown_engines_and_unidentified_ones_have_limits",
+        Needs::Nothing,
+        limits::clients_of_unknown_engines_and_unidentified_ones_have_limits,
+    ),
+    (
+        "t29_t35_reload_changes_the_limit_for_those_who_come",
+        Needs::Nothing,
+        limits::reload_changes_the_limit_for_those_who_come,
+    ),
+    (
+        "t29_t42_security_context_does_not_give_an_app_more_connections",
+        Needs::Nothing,
+        limits::security_context_does_not_give_an_app_more_connections,
+    ),
+    ("t29_client_over_the_limit_has_no_rights", Needs::Nothing, limits::client_over_the_limit_has_no_rights),
+    (
+        "t42_engine_that_ends_its_context_ends_no_client",
+        Needs::Nothing,
+        limits::engine_that_ends_its_context_ends_no_client,
+    ),
+    ("t30_t42_engine_cannot_make_the_compositor_wait", Needs::Nothing, limits::engine_cannot_make_the_compositor_wait),
+    ("t42_what_does_not_listen_is_no_context", Needs::Nothing, limits::what_does_not_listen_is_no_context),
 ];
 
 fn main() -> ExitCode {
