@@ -31,7 +31,12 @@ impl<'a> Walk<'a> {
             self.above = Some(Rc::new(sys::open_parent(self.cgroup.dir_at(self.above.as_ref()))?));
         }
         self.level += 1;
-        Ok(Some(self.cgroup.dir_at(self.above.as_ref())))
+        Ok(Some(self.dir()))
+    }
+
+    /// The directory that `step` gave last.
+    pub(crate) fn dir(&self) -> BorrowedFd<'_> {
+        self.cgroup.dir_at(self.above.as_ref())
     }
 
     /// Keeps the directory that `step` gave last open; `None` is that of the cgroup itself. See [`Cgroup::dir_at`].

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Provenance;
+use super::ids::{AppId, InstanceId, SandboxEngine};
 use super::namespaces::Namespaces;
 use crate::cgroup::CgroupId;
 use crate::peer::Credentials;
@@ -26,6 +27,57 @@ pub struct Evidence {
     pub labels: Vec<LabelEvidence>,
     /// How the peer's namespaces compare with the compositor's.
     pub namespaces: Option<NamespaceEvidence>,
+    /// What sandbox engines left in the process itself.
+    pub engines: Vec<EngineEvidence>,
+}
+
+/// What a sandbox engine left, beside labels and names of cgroups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub struct EngineEvidence {
+    /// Whose it is, or would be.
+    pub engine: SandboxEngine,
+    /// Where it was found.
+    pub source: EngineSource,
+    /// The application that it names.
+    pub app_id: Option<AppId>,
+    /// The instance that it names.
+    pub instance_id: Option<InstanceId>,
+    /// How far it holds.
+    pub standing: EngineStanding,
+}
+
+/// Where evidence of a sandbox engine can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum EngineSource {
+    /// The label in the security module (`SO_PEERSEC`).
+    SecurityLabel,
+    /// `/.flatpak-info` in the sandbox.
+    FlatpakInfo,
+    /// `/.linyaps` in the sandbox.
+    LinyapsInfo,
+    /// `/run/firejail`.
+    FirejailRun,
+}
+
+/// How far evidence of a sandbox engine holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum EngineStanding {
+    /// It is the engine's.
+    Match,
+    /// It is the engine's, and what is outside the sandbox confirms it.
+    CrossChecked,
+    /// Anybody can have made it, for this reason: it names nobody by itself.
+    Claim(String),
+    /// It could not be read, for this reason.
+    Error(String),
+    /// The compositor has the same: it was ignored.
+    Shared,
 }
 
 /// How a cgroup is tied to a pidfd.
@@ -63,6 +115,8 @@ pub struct LabelEvidence {
     pub provenance: Provenance,
     /// The xattrs: name and value.
     pub xattrs: Vec<(String, String)>,
+    /// What the directory's own name says, if that is a sandbox engine's.
+    pub named: Option<String>,
     /// Whether the compositor is inside that directory too, and its label was therefore ignored.
     pub shared: bool,
 }
@@ -115,6 +169,9 @@ impl fmt::Display for Evidence {
             for (name, value) in &label.xattrs {
                 write!(f, " {name}={value}")?;
             }
+            if let Some(named) = &label.named {
+                write!(f, " its name says {named}")?;
+            }
             match (label.shared, label.provenance) {
                 (true, _) => f.write_str(" (ignored: the compositor is inside it too)")?,
                 (false, Provenance::System) => f.write_str(" (only root could write it)")?,
@@ -129,6 +186,34 @@ impl fmt::Display for Evidence {
             };
             write!(f, "\nnamespaces: {} ({route})", namespaces.compared)?;
         }
+        for engine in &self.engines {
+            write!(f, "\n{engine}")?;
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for EngineEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.source {
+            EngineSource::SecurityLabel => "security label: ",
+            EngineSource::FlatpakInfo => "/.flatpak-info: ",
+            EngineSource::LinyapsInfo => "/.linyaps: ",
+            EngineSource::FirejailRun => "/run/firejail: ",
+        })?;
+        match &self.app_id {
+            Some(app_id) => write!(f, "{app_id} of {}", self.engine)?,
+            None => write!(f, "{}", self.engine)?,
+        }
+        if let Some(instance_id) = &self.instance_id {
+            write!(f, ", instance {instance_id}")?;
+        }
+        match &self.standing {
+            EngineStanding::Match => Ok(()),
+            EngineStanding::CrossChecked => f.write_str(" (confirmed outside the sandbox)"),
+            EngineStanding::Claim(why) => write!(f, " (only a claim: {})", why.escape_debug()),
+            EngineStanding::Error(why) => write!(f, " (could not be read: {})", why.escape_debug()),
+            EngineStanding::Shared => f.write_str(" (ignored: the compositor has it too)"),
+        }
     }
 }

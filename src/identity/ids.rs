@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::engine;
+
 /// The longest identifier that is accepted, in bytes.
 pub const MAX_LEN: usize = 255;
 
@@ -93,16 +95,13 @@ id! {
 
 /// A sandbox engine by its reverse-DNS name, such as `org.flatpak`.
 ///
-/// The known short form `flatpak` equals `org.flatpak`; [`SandboxEngine::written`] keeps
+/// Known short forms equal the full name, such as `flatpak` and `org.flatpak`; [`SandboxEngine::written`] keeps
 /// what the engine really wrote.
 #[derive(Clone)]
 pub struct SandboxEngine {
     name: Box<str>,
     written: Box<str>,
 }
-
-/// Short names that engines use for themselves, and what they stand for.
-const ENGINE_ALIASES: &[(&str, &str)] = &[("flatpak", "org.flatpak")];
 
 impl SandboxEngine {
     /// Validates `bytes` and replaces a known short form by the full name.
@@ -112,8 +111,13 @@ impl SandboxEngine {
     /// [`InvalidId`] says what is wrong with them.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, InvalidId> {
         let written = validate(bytes.as_ref())?;
-        let name = ENGINE_ALIASES.iter().find(|(short, _)| *short == written).map_or(written, |(_, full)| full);
+        let name = engine::full_name(written).unwrap_or(written);
         Ok(Self { name: name.into(), written: written.into() })
+    }
+
+    /// An engine of our own table.
+    pub(super) fn of_table(name: &'static str) -> Self {
+        Self { name: name.into(), written: name.into() }
     }
 
     /// The engine's full name; what rules are matched against.

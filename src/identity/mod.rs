@@ -4,6 +4,7 @@
 //! outcomes of [`Identity`], together with the [`Evidence`] it rests on. It never fails: what
 //! could not be found out is [`Identity::Unidentified`], with the reason.
 
+mod engine;
 mod evidence;
 mod ids;
 pub mod label;
@@ -13,7 +14,10 @@ mod unit;
 
 use std::fmt;
 
-pub use evidence::{CgroupEvidence, Evidence, LabelEvidence, NamespaceEvidence, NamespaceRoute, Tier};
+pub use evidence::{
+    CgroupEvidence, EngineEvidence, EngineSource, EngineStanding, Evidence, LabelEvidence, NamespaceEvidence,
+    NamespaceRoute, Tier,
+};
 pub use ids::{AppId, InstanceId, InvalidId, MAX_LEN, SandboxEngine};
 pub use namespaces::{Comparison, Namespaces, ReferenceError};
 pub use resolver::{Resolver, ResolverBuilder, ResolverError, Trust};
@@ -67,11 +71,12 @@ pub struct AppIdentity {
     pub namespaces: Option<Namespaces>,
     /// The systemd unit it runs in: a claim.
     pub unit: Option<UnitName>,
-    /// Labels found deeper inside, outermost first. They can only take rights away.
+    /// What else is said of it, outermost first: labels and names of cgroups deeper inside, what engines left in the process.
+    /// It can only take rights away.
     pub nested: Vec<NestedLabel>,
 }
 
-/// A sandbox label inside another.
+/// A sandbox label inside another, or other evidence of a sandbox beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
@@ -93,10 +98,23 @@ pub struct NestedLabel {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct HostIdentity {
-    /// What `user.app_id` says: a claim, any process of the user can write it.
+    /// Which application it says it is: a claim, any process of the user can make it.
     pub claim: Option<AppId>,
+    /// Where it says so.
+    pub claim_source: Option<ClaimSource>,
     /// The systemd unit it runs in: a claim too.
     pub unit: Option<UnitName>,
+}
+
+/// Where a host process claims to be an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum ClaimSource {
+    /// In the xattr `user.app_id` of a cgroup.
+    Xattr,
+    /// In the name of its systemd unit, `app-LAUNCHER-ID-RANDOM.scope` or the like.
+    UnitName,
 }
 
 /// The name that the maker of a socket pair gave to its other end, such as `xwayland`.
@@ -187,6 +205,9 @@ pub enum Reason {
     /// The peer belongs to another user.
     #[error("it belongs to {}", .0.map_or_else(|| "a user who is not known".to_owned(), |uid| format!("uid {uid}")))]
     ForeignUid(Option<u32>),
+    /// What an engine would have left could not be read, and nothing else says whether the peer is in a sandbox.
+    #[error("whether it is in a sandbox of {0} could not be told: {why}", why = .1.escape_debug())]
+    EngineEvidence(SandboxEngine, String),
     /// The peer's namespaces could not be compared with ours.
     #[error("its namespaces could not be compared with the compositor's ({0})")]
     NamespacesUnknown(String),
@@ -221,6 +242,7 @@ impl Reason {
             Self::MalformedContext(..) => "malformed-context",
             Self::ForeignLabelOwner { .. } => "foreign-label-owner",
             Self::ForeignUid(_) => "foreign-uid",
+            Self::EngineEvidence(..) => "engine-evidence",
             Self::NamespacesUnknown(_) => "namespaces-unknown",
             Self::Resources => "resources",
             Self::Fault { .. } => "fault",

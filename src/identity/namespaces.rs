@@ -106,7 +106,7 @@ struct PublicReference {
 }
 
 /// Why a comparison came to no result.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
     /// The process, or its first thread, is gone.
     Gone,
@@ -114,6 +114,27 @@ pub(super) enum Unknown {
     Resources,
     /// Something could not be read.
     Unreadable(String),
+    /// The kernel does not tell it to us of this process.
+    Withheld(String),
+}
+
+impl Unknown {
+    /// Why, in words.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Gone => "the process is gone".to_owned(),
+            Self::Resources => "out of file descriptors or memory".to_owned(),
+            Self::Unreadable(why) | Self::Withheld(why) => why,
+        }
+    }
+}
+
+/// A comparison, and what was compared.
+#[derive(Debug)]
+pub(super) struct Compared {
+    pub(super) evidence: NamespaceEvidence,
+    /// The peer's user, mount and pid namespaces; `None` where their numbers are not told.
+    pub(super) ids: Option<[NamespaceId; 3]>,
 }
 
 impl From<SysError> for Unknown {
@@ -165,10 +186,11 @@ impl Reference {
         pidfd: BorrowedFd<'_>,
         pid: u32,
         by_pidfd: bool,
-    ) -> Result<NamespaceEvidence, Unknown> {
+    ) -> Result<Compared, Unknown> {
+        let compared = |compared, route, ids| Compared { evidence: NamespaceEvidence { compared, route }, ids };
         if by_pidfd {
             match self.compare_ids(|kind| sys::namespace(pidfd, kind)) {
-                Ok(compared) => return Ok(NamespaceEvidence { compared, route: NamespaceRoute::Pidfd }),
+                Ok((namespaces, ids)) => return Ok(compared(namespaces, NamespaceRoute::Pidfd, Some(ids))),
                 Err(e) if e.meaning() == Meaning::Denied => {}
                 Err(e) => return Err(e.into()),
             }
@@ -176,26 +198,27 @@ impl Reference {
         let process = procfs.pin(pid)?;
         if !by_pidfd {
             match self.compare_ids(|kind| sys::pinned_namespace(process.as_fd(), kind.file())) {
-                Ok(compared) => return Ok(NamespaceEvidence { compared, route: NamespaceRoute::ProcNs }),
+                Ok((namespaces, ids)) => return Ok(compared(namespaces, NamespaceRoute::ProcNs, Some(ids))),
                 Err(e) if e.meaning() == Meaning::Denied => {}
                 Err(e) => return Err(e.into()),
             }
         }
         let Some(public) = &self.public else {
-            return Err(Unknown::Unreadable(
+            return Err(Unknown::Withheld(
                 "they may not be asked for, and from inside a user or pid namespace /proc proves nothing".to_owned(),
             ));
         };
-        let compared = public.compare(process.as_fd())?;
-        Ok(NamespaceEvidence { compared, route: NamespaceRoute::ProcPublic })
+        Ok(compared(public.compare(process.as_fd())?, NamespaceRoute::ProcPublic, None))
     }
 
     fn compare_ids(
         &self,
         id_of: impl Fn(NamespaceKind) -> Result<NamespaceId, SysError>,
-    ) -> Result<Namespaces, SysError> {
-        let same = |index: usize| id_of(NamespaceKind::ALL[index]).map(|id| Comparison::of(id == self.ids[index]));
-        Ok(Namespaces { user: same(0)?, mount: same(1)?, pid: same(2)? })
+    ) -> Result<(Namespaces, [NamespaceId; 3]), SysError> {
+        let [user, mount, pid] = NamespaceKind::ALL;
+        let ids = [id_of(user)?, id_of(mount)?, id_of(pid)?];
+        let same = |index: usize| Comparison::of(ids[index] == self.ids[index]);
+        Ok((Namespaces { user: same(0), mount: same(1), pid: same(2) }, ids))
     }
 }
 

@@ -5,15 +5,17 @@ mod own;
 mod reserve;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
-use super::evidence::{Evidence, Tier};
+use super::engine::{self, Surroundings};
+use super::evidence::{EngineEvidence, Evidence, Tier};
 use super::label::{InvalidXattrName, XattrNames};
 use super::namespaces::{Reference, ReferenceError};
 use super::{Identified, Identity, Reason};
-use crate::cgroup::{CgroupMountError, Cgroups};
+use crate::cgroup::{self, CgroupMountError, Cgroups};
 use crate::kernel::Support;
 use crate::peer::{Credentials, Peer, PeerPidfdError};
-use crate::sys::{self, Meaning, Procfs, SysError};
+use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError};
 use own::Own;
 use reserve::Reserve;
 
@@ -57,6 +59,9 @@ struct Parts {
     cgroups: Cgroups,
     reference: Reference,
     own: Own,
+    /// The path of our own cgroup at start; names of units are compared with it, and nothing that counts.
+    own_path: Option<Vec<u8>>,
+    surroundings: Surroundings,
 }
 
 /// Makes a [`Resolver`].
@@ -67,6 +72,7 @@ pub struct ResolverBuilder {
     host_reference: Option<OwnedFd>,
     details: bool,
     without_pidfd_info: bool,
+    runtime_dir: Option<PathBuf>,
 }
 
 impl ResolverBuilder {
@@ -98,6 +104,13 @@ impl ResolverBuilder {
         self
     }
 
+    /// Takes this directory for the user's `XDG_RUNTIME_DIR`, where flatpak keeps what it knows of its sandboxes, instead of
+    /// what that variable says now.
+    pub fn runtime_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.runtime_dir = Some(path.into());
+        self
+    }
+
     /// Asks the kernel what it can do, and makes the resolver.
     ///
     /// A machine on which nobody can be identified is no error: every peer is then
@@ -123,6 +136,10 @@ impl ResolverBuilder {
             support.pidfd_info = false;
         }
         let tier = if support.pidfd_info { Tier::CgroupId } else { Tier::ProcPath };
+        let uid = rustix::process::geteuid().as_raw();
+        let from_env = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime_dir = self.runtime_dir.or_else(from_env).filter(|dir| dir.is_absolute());
+        let security = own_security_label().map_err(ResolverError::resources)?;
         let parts = match (procfs, cgroups) {
             (Some(procfs), Ok(cgroups)) => {
                 let reference = match &self.host_reference {
@@ -134,7 +151,10 @@ impl ResolverBuilder {
                     }
                     None => Reference::ours(&procfs)?,
                 };
-                Some(Parts { procfs, cgroups, reference, own: Own::new(tier) })
+                let own_mounts = procfs.own_namespace(NamespaceKind::Mount.file()).ok().map(|(_, id)| id);
+                let own_path = procfs.open_file("self/cgroup").ok().and_then(|file| cgroup::read_path(&file).ok());
+                let surroundings = Surroundings { uid, runtime_dir, own_mounts, security };
+                Some(Parts { procfs, cgroups, reference, own: Own::new(tier), own_path, surroundings })
             }
             _ => None,
         };
@@ -144,7 +164,7 @@ impl ResolverBuilder {
             support,
             tier,
             details: self.details,
-            uid: rustix::process::geteuid().as_raw(),
+            uid,
             parts,
             reserve: Reserve::new(),
         })
@@ -228,7 +248,13 @@ impl Resolver {
         }
         let mut evidence = Evidence { credentials, ..Evidence::default() };
         let identity = match Peer::of(socket) {
-            Ok(peer) => self.look_up(peer.pidfd(), &mut evidence, trust, false),
+            Ok(peer) => match self.security_of(socket) {
+                Ok(engines) => {
+                    evidence.engines = engines;
+                    self.look_up(peer.pidfd(), &mut evidence, trust, false)
+                }
+                Err(_) => Identity::unidentified(Reason::Resources),
+            },
             Err(e) => Identity::unidentified(match e {
                 PeerPidfdError::Unsupported => Reason::KernelUnsupported,
                 PeerPidfdError::Unavailable => Reason::NotConnected,
@@ -240,5 +266,36 @@ impl Resolver {
             }),
         };
         Identified { identity, evidence }
+    }
+
+    /// What the peer's label in the security module says, where there is such a module: one call.
+    ///
+    /// # Errors
+    ///
+    /// Only for want of resources: any other error is evidence that could not be read.
+    fn security_of(&self, socket: BorrowedFd<'_>) -> Result<Vec<EngineEvidence>, SysError> {
+        let Some(ours) = self.parts.as_ref().and_then(|parts| parts.surroundings.security.as_ref()) else {
+            return Ok(Vec::new());
+        };
+        match sys::peer_security(socket) {
+            Ok(label) => Ok(engine::of_security_label(&label, ours)),
+            // This peer has none, which whoever is confined by the module has.
+            Err(e) if e.meaning() == Meaning::Unsupported => Ok(Vec::new()),
+            Err(e) if e.meaning() == Meaning::Resources => Err(e),
+            Err(e) => Ok(engine::unread_security_label(&format!("{}: {}", e.call.name(), e.message()))),
+        }
+    }
+}
+
+/// Our own label in the security module, from a socket pair of our own; `None` where no module tells any.
+///
+/// # Errors
+///
+/// Only for want of resources.
+fn own_security_label() -> Result<Option<Vec<u8>>, SysError> {
+    match sys::own_socket_pair().and_then(|(a, _b)| sys::peer_security(a.as_fd())) {
+        Ok(label) => Ok(Some(label)),
+        Err(e) if e.meaning() == Meaning::Resources => Err(e),
+        Err(_) => Ok(None),
     }
 }

@@ -161,7 +161,7 @@ fn t18_nobody_gains_by_not_being_identified() {
         let unidentified = policy.evaluate(&Identity::unidentified(Reason::Moved)).allowed();
         let app = random.app();
         assert!(unidentified.is_subset(ask(policy, &app)), "{text}\n{app:?}");
-        let host = HostIdentity { claim: random.app_id(), unit: random.unit() };
+        let host = HostIdentity { claim: random.app_id(), unit: random.unit(), ..HostIdentity::default() };
         assert!(unidentified.is_subset(policy.evaluate(&Identity::Host(host)).allowed()), "{text}");
     });
 }
@@ -214,7 +214,7 @@ fn t04_t10_what_users_can_write_gives_no_more_than_the_host_has() {
         let host = policy.defaults.host.set;
         let app = AppIdentity { provenance: Provenance::User, ..random.app() };
         assert!(ask(policy, &app).is_subset(host), "{text}\n{app:?}");
-        let claims = HostIdentity { claim: random.app_id(), unit: random.unit() };
+        let claims = HostIdentity { claim: random.app_id(), unit: random.unit(), ..HostIdentity::default() };
         assert!(policy.evaluate(&Identity::Host(claims)).allowed().is_subset(host), "{text}");
     });
 }

@@ -10,6 +10,7 @@ mod cgroupfs;
 mod errno;
 mod pidfd;
 mod procfs;
+mod rooted;
 mod socket;
 #[cfg(feature = "cli")]
 pub mod spawn;
@@ -20,5 +21,6 @@ pub(crate) use cgroupfs::{
 };
 pub(crate) use errno::{Call, Meaning, SysError};
 pub(crate) use pidfd::{NamespaceKind, PIDFS_MAGIC, alive, namespace, namespace_fd_id, open_pidfd, pidfd_info};
-pub(crate) use procfs::{NamespaceId, Procfs, ReadLimit, pinned_namespace, read_pinned, read_single};
+pub(crate) use procfs::{NamespaceId, Procfs, ReadLimit, pinned_namespace, read_all, read_pinned, read_single};
+pub(crate) use rooted::{file_status, open_entry, open_file_beneath, open_root};
 pub(crate) use socket::{own_socket_pair, peer_cred, peer_groups, peer_pidfd, peer_security};

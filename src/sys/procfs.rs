@@ -45,7 +45,12 @@ impl Procfs {
 
     /// Opens a file of `/proc`, such as `self/mountinfo` or `123/cgroup`.
     pub(crate) fn open_file(&self, path: &str) -> Result<OwnedFd, SysError> {
-        open_at(self.root.as_fd(), path, OFlags::RDONLY)
+        self.open_file_with(path, OFlags::empty())
+    }
+
+    /// The same, with further flags.
+    pub(super) fn open_file_with(&self, path: &str, flags: OFlags) -> Result<OwnedFd, SysError> {
+        open_at(self.root.as_fd(), path, OFlags::RDONLY | flags)
     }
 
     /// Pins the directory of a process: whatever is read through it is of the process that has

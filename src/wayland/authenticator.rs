@@ -9,8 +9,9 @@ use super::throttle::Throttle;
 use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
 use crate::identity::{
-    AppId, AppIdentity, Evidence, HostIdentity, Identified, Identity, InstanceId, InternalTag, InvalidId, Namespaces,
-    Provenance, Reason, Resolver, ResolverBuilder, ResolverError, SandboxEngine, Trust,
+    AppId, AppIdentity, EngineEvidence, EngineStanding, Evidence, HostIdentity, Identified, Identity, InstanceId,
+    InternalTag, InvalidId, Namespaces, Provenance, Reason, Resolver, ResolverBuilder, ResolverError, SandboxEngine,
+    Trust,
 };
 use crate::kernel::Support;
 use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
@@ -190,19 +191,28 @@ impl Authenticator {
             }
         };
         // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything
-        // else that the kernel says stands beside it.
-        let kernel_names_none = match &by_kernel {
-            Identity::App(app) => app.engine.is_none(),
-            Identity::Host(_) => true,
-            Identity::Internal(_) | Identity::Unidentified(_) => false,
+        // else that the kernel says stands beside it, and is the identity unless it says the same.
+        let (is_context, is_unnamed) = match &by_kernel {
+            Identity::App(app) if app.engine.is_none() => {
+                let agrees = !evidence.engines.iter().any(|engine| contradicts(engine, &by_context));
+                (agrees, agrees)
+            }
+            Identity::App(app) => (says_the_same(app, &by_context), false),
+            Identity::Host(_) => (true, false),
+            Identity::Internal(_) | Identity::Unidentified(_) => (false, false),
         };
-        let context_verdict = policy.evaluate(&Identity::App(by_context.clone()));
-        let mut verdict = context_verdict;
-        if !(kernel_names_none && matches!(by_kernel, Identity::App(_))) {
+        let mut verdict = policy.evaluate(&Identity::App(by_context.clone()));
+        if !is_unnamed {
             verdict = verdict.intersect(&policy.evaluate(&by_kernel), "the cgroup's own evidence");
         }
         verdict = verdict.intersect(context.creator.verdict(), "the client that opened the security context");
-        let identity = if kernel_names_none { Identity::App(by_context) } else { by_kernel };
+        let identity = match by_kernel {
+            Identity::App(app) if is_context => {
+                Identity::App(AppIdentity { nested: app.nested, extra: app.extra, ..by_context })
+            }
+            Identity::Host(_) => Identity::App(by_context),
+            by_kernel => by_kernel,
+        };
         self.admit(Identified { identity, evidence }, verdict, policy)
     }
 
@@ -286,6 +296,22 @@ fn finish(identified: Identified, verdict: Verdict) -> ClientAuth {
         "a client connected",
     );
     ClientAuth::new(identified.identity, identified.evidence, verdict)
+}
+
+/// Whether what an engine left in the process, without proof, is of somebody else than the context names.
+fn contradicts(left: &EngineEvidence, context: &AppIdentity) -> bool {
+    match left.standing {
+        EngineStanding::Shared => false,
+        EngineStanding::Error(_) => context.engine.as_ref() != Some(&left.engine),
+        // A claim that names nobody is of whoever the context names.
+        _ => left.app_id.is_some() && (context.engine.as_ref() != Some(&left.engine) || context.app_id != left.app_id),
+    }
+}
+
+/// Whether the kernel's evidence names the engine and the application of the context. Root's labels do not need it.
+fn says_the_same(app: &AppIdentity, context: &AppIdentity) -> bool {
+    let same_instance = app.instance_id.is_none() || app.instance_id == context.instance_id;
+    app.provenance == Provenance::User && app.engine == context.engine && app.app_id == context.app_id && same_instance
 }
 
 /// Reads a context's names by the grammar of labels; what the kernel says beside the name stays.

@@ -7,11 +7,14 @@ use std::rc::Rc;
 
 use super::{Parts, Resolver, Trust};
 use crate::cgroup::{self, Cgroup, CgroupError, CgroupId, MAX_ATTEMPTS, Miss, Walk};
-use crate::identity::evidence::{CgroupEvidence, Evidence, LabelEvidence, NamespaceEvidence, Tier};
-use crate::identity::ids::MAX_LEN;
+use crate::identity::engine;
+use crate::identity::evidence::{
+    CgroupEvidence, EngineEvidence, EngineSource, Evidence, LabelEvidence, NamespaceEvidence, Tier,
+};
+use crate::identity::ids::{AppId, MAX_LEN};
 use crate::identity::label::{Label, Malformed, RawLabel, RawValue, Statement};
-use crate::identity::namespaces::Unknown;
-use crate::identity::{AppIdentity, HostIdentity, Identity, NestedLabel, Provenance, Reason, UnitName};
+use crate::identity::namespaces::{Comparison, Unknown};
+use crate::identity::{AppIdentity, ClaimSource, HostIdentity, Identity, NestedLabel, Provenance, Reason, UnitName};
 use crate::sys::{self, Meaning, Ownership, Procfs, ReadLimit, SysError, XattrRead};
 
 /// The most that the names of a directory's xattrs take up before they are asked for one by one.
@@ -24,6 +27,10 @@ struct Found {
     labels: Vec<Labelled>,
     /// How they compare, or why that is not known.
     namespaces: Result<NamespaceEvidence, String>,
+    /// What engines left in the process.
+    engines: Vec<EngineEvidence>,
+    /// The unit it runs in, and whether the compositor runs in it too.
+    unit: Option<(UnitName, bool)>,
 }
 
 /// A directory that says something.
@@ -31,12 +38,23 @@ struct Labelled {
     /// Its directory, by [`Cgroup::dir_at`].
     above: Option<Rc<OwnedFd>>,
     path: Vec<u8>,
-    raw: RawLabel,
+    /// Its xattrs.
+    raw: Option<RawLabel>,
+    /// What its name says.
+    named: Option<Label>,
     owner: u32,
     /// Whether only root can write here and in everything above.
     closed: bool,
     /// Whether the compositor is in here too.
     shared: bool,
+}
+
+/// What the path of a cgroup says.
+struct OnPath {
+    /// A host process' claim.
+    claim: Option<AppId>,
+    /// Sandboxes, outermost first.
+    said: Vec<(Label, Provenance)>,
 }
 
 /// Why an attempt did not come to an end.
@@ -56,6 +74,16 @@ impl From<Miss> for Stop {
             Miss::Cgroup(e) => Self::Final(Reason::Cgroup(e)),
             Miss::Sys(e) => Self::Final(reason_of(e)),
         }
+    }
+}
+
+impl From<Unknown> for Stop {
+    fn from(unknown: Unknown) -> Self {
+        Self::Final(match unknown {
+            Unknown::Gone => Reason::PeerGone,
+            Unknown::Resources => Reason::Resources,
+            Unknown::Unreadable(why) | Unknown::Withheld(why) => Reason::NamespacesUnknown(why),
+        })
     }
 }
 
@@ -191,20 +219,46 @@ impl Resolver {
             }
             self.mark_shared(parts, &cgroup, &mut labels)?;
         }
-        let compared = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
-        let namespaces = match compared {
-            Ok(evidence) => Ok(evidence),
-            Err(Unknown::Unreadable(why)) => Err(why),
-            Err(Unknown::Gone) => return Err(Stop::Final(Reason::PeerGone)),
-            Err(Unknown::Resources) => return Err(Stop::Final(Reason::Resources)),
-        };
+        let (namespaces, engines) = self.read_process(parts, pidfd, pid)?;
         for label in &labels {
-            if self.read_label(cgroup.dir_at(label.above.as_ref()))?.as_ref() != Some(&label.raw) {
+            if self.read_label(cgroup.dir_at(label.above.as_ref()))? != label.raw {
                 let path = escaped(&label.path);
                 return Err(Stop::Again(Reason::MalformedLabel(path, Malformed::Changing)));
             }
         }
-        Ok(Found { cgroup, labels, namespaces })
+        let unit = UnitName::with_dir(&cgroup.path).map(|(unit, dir)| {
+            let alone = parts.own_path.as_ref().is_some_and(|own| !is_at_or_below(own, dir));
+            (unit, !alone)
+        });
+        Ok(Found { cgroup, labels, namespaces, engines, unit })
+    }
+
+    /// What the process itself shows: its namespaces and, if they are not ours, what engines left in them.
+    fn read_process(
+        &self,
+        parts: &Parts,
+        pidfd: BorrowedFd<'_>,
+        pid: u32,
+    ) -> Result<(Result<NamespaceEvidence, String>, Vec<EngineEvidence>), Stop> {
+        let compared = parts.reference.compare(&parts.procfs, pidfd, pid, self.support.pidfd_namespaces);
+        let look = |ids, mounts_only| {
+            engine::of_process(&parts.procfs, pid, ids, mounts_only, &parts.surroundings).map_err(Stop::from)
+        };
+        Ok(match compared {
+            Ok(compared) => {
+                let mounts = compared.ids.map(|[_, mounts, _]| mounts);
+                let ours = compared.evidence.compared.mount == Comparison::Same
+                    || mounts.is_some() && mounts == parts.surroundings.own_mounts;
+                let engines = if ours { Vec::new() } else { look(compared.ids, false)? };
+                (Ok(compared.evidence), engines)
+            }
+            Err(Unknown::Withheld(why)) => (Err(why), look(None, true)?),
+            Err(Unknown::Unreadable(why)) => {
+                let engines = engine::unread_process(&why);
+                (Err(why), engines)
+            }
+            Err(stop @ (Unknown::Gone | Unknown::Resources)) => return Err(stop.into()),
+        })
     }
 
     /// Goes up to the next directory that says anything, and sees on the way who else can write.
@@ -215,19 +269,23 @@ impl Resolver {
         may_be_closed: bool,
     ) -> Result<Option<Labelled>, Stop> {
         loop {
-            let Some(dir) = walk.step()? else { return Ok(None) };
+            if walk.step()?.is_none() {
+                return Ok(None);
+            }
+            let dir = walk.dir();
             let raw = self.read_label(dir)?;
-            // Who can write here matters to a label here, and to those below that only root could write so far.
-            if raw.is_none() && below.iter().all(|l| !l.closed) {
+            let named = engine::of_directory(walk.path());
+            // Who can write here matters to what is said here, and to those below that only root could write so far.
+            if raw.is_none() && named.is_none() && below.iter().all(|l| !l.closed) {
                 continue;
             }
             let (ownership, closed) = if may_be_closed { is_closed(dir)? } else { (sys::ownership(dir)?, false) };
             if !closed {
                 below.iter_mut().for_each(|l| l.closed = false);
             }
-            if let Some(raw) = raw {
+            if raw.is_some() || named.is_some() {
                 let (above, path) = (walk.keep(), walk.path().to_vec());
-                return Ok(Some(Labelled { above, path, raw, owner: ownership.uid, closed, shared: false }));
+                return Ok(Some(Labelled { above, path, raw, named, owner: ownership.uid, closed, shared: false }));
             }
         }
     }
@@ -275,53 +333,50 @@ impl Resolver {
 
     /// Decides, from evidence that hangs together.
     fn conclude(&self, found: Found, evidence: &mut Evidence, trust: &Trust) -> Identity {
-        let unit = UnitName::of_path(&found.cgroup.path);
         evidence.cgroup = Some(CgroupEvidence { id: found.cgroup.id, path: escaped(&found.cgroup.path) });
         evidence.labels = found.labels.iter().rev().map(|l| self.show(l)).collect();
         evidence.namespaces = found.namespaces.as_ref().ok().cloned();
+        // What the socket said is there already.
+        evidence.engines.retain(|engine| engine.source == EngineSource::SecurityLabel);
+        evidence.engines.extend(found.engines);
 
-        let mut claim = None;
-        let mut sandboxes: Vec<(Label, Provenance)> = Vec::new();
-        for labelled in found.labels.iter().rev().filter(|l| !l.shared) {
-            let statement = match labelled.raw.parse(&self.names) {
-                Ok(statement) => statement,
-                Err(why) => {
-                    return Identity::unidentified(Reason::MalformedLabel(escaped(&labelled.path), why));
-                }
-            };
-            if !self.may_label(labelled.owner, evidence.credentials.uid, trust) {
-                let path = escaped(&labelled.path);
-                return Identity::unidentified(Reason::ForeignLabelOwner { path, owner: labelled.owner });
-            }
-            match statement {
-                Statement::Nothing => {}
-                Statement::Claim(app_id) => claim = claim.or(Some(app_id)),
-                Statement::Sandbox(label) => sandboxes.push((label, labelled.provenance())),
-            }
-        }
-
+        let OnPath { claim, mut said } = match self.read_path(&found.labels, evidence, trust) {
+            Ok(on_path) => on_path,
+            Err(reason) => return Identity::unidentified(reason),
+        };
         let uid = evidence.credentials.uid;
-        let one_of_us = self.is_one_of_us(uid, trust);
-        let outermost_is_roots = sandboxes.first().is_some_and(|(_, p)| *p == Provenance::System);
-        if !one_of_us && !outermost_is_roots {
+        let outermost_is_roots = said.first().is_some_and(|(_, p)| *p == Provenance::System);
+        if !self.is_one_of_us(uid, trust) && !outermost_is_roots {
             return Identity::unidentified(Reason::ForeignUid(uid));
         }
-        let namespaces = found.namespaces.as_ref().ok().map(|e| e.compared);
-        let mut sandboxes = sandboxes.into_iter();
-        if let Some((outer, provenance)) = sandboxes.next() {
+        add_what_engines_left(&mut said, &evidence.engines);
+
+        let compared = found.namespaces.as_ref().ok().map(|e| e.compared);
+        let (unit, unit_is_shared) = found.unit.map_or((None, true), |(unit, shared)| (Some(unit), shared));
+        let mut said = said.into_iter();
+        if let Some((outer, provenance)) = said.next() {
             return Identity::App(AppIdentity {
                 engine: Some(outer.engine),
                 app_id: outer.app_id,
                 instance_id: outer.instance_id,
                 extra: outer.extra,
                 provenance,
-                namespaces,
+                namespaces: compared,
                 unit,
-                nested: sandboxes.map(nested).collect(),
+                nested: said.map(nested).collect(),
             });
         }
         match found.namespaces {
-            Ok(e) if e.compared.all_same() => Identity::Host(HostIdentity { claim, unit }),
+            Ok(e) if e.compared.all_same() => match evidence.engines.iter().find_map(EngineEvidence::error) {
+                Some((engine, why)) => Identity::unidentified(Reason::EngineEvidence(engine.clone(), why.to_owned())),
+                None => {
+                    let by_unit = || unit.as_ref().filter(|_| !unit_is_shared).and_then(UnitName::app_id);
+                    let claim = claim.map(|app_id| (app_id, ClaimSource::Xattr));
+                    let claim = claim.or_else(|| Some((by_unit()?, ClaimSource::UnitName)));
+                    let (claim, claim_source) = claim.unzip();
+                    Identity::Host(HostIdentity { claim, claim_source, unit })
+                }
+            },
             Ok(e) => Identity::App(AppIdentity {
                 engine: None,
                 app_id: None,
@@ -336,6 +391,34 @@ impl Resolver {
         }
     }
 
+    /// What the labels and names on the path say.
+    fn read_path(&self, labels: &[Labelled], evidence: &Evidence, trust: &Trust) -> Result<OnPath, Reason> {
+        let mut on_path = OnPath { claim: None, said: Vec::new() };
+        for labelled in labels.iter().rev().filter(|l| !l.shared) {
+            let statement = match &labelled.raw {
+                Some(raw) => {
+                    raw.parse(&self.names).map_err(|why| Reason::MalformedLabel(escaped(&labelled.path), why))?
+                }
+                None => Statement::Nothing,
+            };
+            if !self.may_label(labelled.owner, evidence.credentials.uid, trust) {
+                let path = escaped(&labelled.path);
+                return Err(Reason::ForeignLabelOwner { path, owner: labelled.owner });
+            }
+            match statement {
+                Statement::Nothing => {}
+                Statement::Claim(app_id) => on_path.claim = on_path.claim.or(Some(app_id)),
+                Statement::Sandbox(label) => on_path.said.push((label, labelled.provenance())),
+            }
+            if let Some(named) = &labelled.named
+                && !on_path.said.iter().any(|(label, _)| named.repeats(label))
+            {
+                on_path.said.push((named.clone(), labelled.provenance()));
+            }
+        }
+        Ok(on_path)
+    }
+
     /// Whether a peer's user is the compositor's own, or one that is trusted like him.
     pub(crate) fn is_one_of_us(&self, uid: Option<u32>, trust: &Trust) -> bool {
         uid.is_some_and(|uid| uid == self.uid || trust.uids.contains(&uid))
@@ -347,7 +430,7 @@ impl Resolver {
     }
 
     fn show(&self, labelled: &Labelled) -> LabelEvidence {
-        let values = labelled.raw.values.iter().enumerate();
+        let values = labelled.raw.iter().flat_map(|raw| raw.values.iter().enumerate());
         let xattrs = values.filter_map(|(index, value)| {
             let value = match value {
                 RawValue::Absent => return None,
@@ -361,6 +444,7 @@ impl Resolver {
             owner: labelled.owner,
             provenance: labelled.provenance(),
             xattrs: xattrs.collect(),
+            named: labelled.named.as_ref().map(Label::to_string),
             shared: labelled.shared,
         }
     }
@@ -370,6 +454,28 @@ impl Labelled {
     fn provenance(&self) -> Provenance {
         if self.closed { Provenance::System } else { Provenance::User }
     }
+}
+
+/// Adds what engines left in the process, behind what the path says, unless it says the same.
+///
+/// What holds by itself can be an identity. What does not only takes, from an identity that is there: without one, the
+/// process has least as it is.
+fn add_what_engines_left(said: &mut Vec<(Label, Provenance)>, engines: &[EngineEvidence]) {
+    let mut add = |label: Option<Label>, only_beside_others: bool| {
+        if let Some(label) = label
+            && !(only_beside_others && said.is_empty())
+            && !said.iter().any(|(other, _)| label.repeats(other))
+        {
+            said.push((label, Provenance::User));
+        }
+    };
+    engines.iter().for_each(|engine| add(engine.statement(), false));
+    engines.iter().for_each(|engine| add(engine.doubt(), true));
+}
+
+/// Whether a path is `dir` or lies in it.
+fn is_at_or_below(path: &[u8], dir: &[u8]) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn nested((label, provenance): (Label, Provenance)) -> NestedLabel {

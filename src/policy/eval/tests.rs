@@ -184,7 +184,7 @@ fn a_host_process_is_no_app_whatever_it_claims() {
         "[defaults]\nhost = ['layer-shell', 'security-context']\n[trust]\nuser-evidence = 'as-written'\n\
          [[rule]]\nmatch = { engine = '*', app-id = 'a' }\nallow = ['screen-capture']\ndeny = ['layer-shell']",
     );
-    let host = HostIdentity { claim: Some(AppId::new("a").unwrap()), unit: None };
+    let host = HostIdentity { claim: Some(AppId::new("a").unwrap()), unit: None, ..HostIdentity::default() };
     assert_eq!(policy.evaluate(&Identity::Host(host)).allowed(), of([LAYER, Capability::SECURITY_CONTEXT]));
 }
 
@@ -192,8 +192,8 @@ fn a_host_process_is_no_app_whatever_it_claims() {
 fn a_unit_rule_takes_from_the_host_and_gives_only_as_written() {
     let text = "[defaults]\nhost = ['layer-shell', 'security-context']\n\
                 [[rule]]\nmatch = { unit = 'a.service' }\nallow = ['screen-capture']\ndeny = ['layer-shell']";
-    let inside = Identity::Host(HostIdentity { claim: None, unit: unit("a.service") });
-    let outside = Identity::Host(HostIdentity { claim: None, unit: unit("b.service") });
+    let inside = Identity::Host(HostIdentity { claim: None, unit: unit("a.service"), ..HostIdentity::default() });
+    let outside = Identity::Host(HostIdentity { claim: None, unit: unit("b.service"), ..HostIdentity::default() });
     let capped = policy(text);
     assert_eq!(capped.evaluate(&inside).allowed(), of([Capability::SECURITY_CONTEXT]));
     assert_eq!(capped.evaluate(&inside).reason(CAPTURE), &Because::Capped);
