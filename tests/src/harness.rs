@@ -134,11 +134,21 @@ pub fn main_of_plain(peer: &str, tests: &[PlainTest]) -> ExitCode {
     start(peer, tests.iter().map(prepare).collect())
 }
 
+/// Runs what is no list of tests in such a world.
+#[must_use]
+pub fn main_in_world(peer: &Path, run: impl FnOnce(&World) -> Result<ExitCode, String>) -> ExitCode {
+    start_with(peer, |world| run(&world))
+}
+
 fn start(peer: &str, tests: Vec<Prepared>) -> ExitCode {
+    start_with(Path::new(peer), |world| Ok(run_tests(world, tests)))
+}
+
+fn start_with(peer: &Path, run: impl FnOnce(Arc<World>) -> Result<ExitCode, String>) -> ExitCode {
     let run = if std::env::var_os(PREPARED).is_none() && rustix::process::geteuid().is_root() {
-        run_as_user(Path::new(peer))
+        run_as_user(peer)
     } else {
-        run_here(Path::new(peer), tests)
+        run_here(peer, run)
     };
     run.unwrap_or_else(|e| {
         eprintln!("the tests could not be started: {e}");
@@ -210,8 +220,8 @@ fn reachable(program: &Path, temp: &Path) -> Result<PathBuf, String> {
     Ok(copy)
 }
 
-/// As an ordinary user, or for him: makes the world and runs the tests.
-fn run_here(peer: &Path, tests: Vec<Prepared>) -> Result<ExitCode, String> {
+/// As an ordinary user, or for him: makes the world and does something in it.
+fn run_here(peer: &Path, run: impl FnOnce(Arc<World>) -> Result<ExitCode, String>) -> Result<ExitCode, String> {
     let (cgroup, admin) = match std::env::var_os(PREPARED) {
         Some(cgroup) => (PathBuf::from(cgroup), Some(admin::from_stdin()?)),
         None => (own_world()?, None),
@@ -222,6 +232,16 @@ fn run_here(peer: &Path, tests: Vec<Prepared>) -> Result<ExitCode, String> {
     let temp = temp.context("temporary directory")?;
     let ours = admin.is_none();
     let world = Arc::new(World { cgroup: cgroup.clone(), admin, temp, peer });
+    let code = run(world);
+    if ours {
+        let up = cgroup.parent().context("no parent")?.join("cgroup.procs");
+        fs::write(&up, "0").context(up.display())?;
+        cgroups::remove_tree(&cgroup)?;
+    }
+    code
+}
+
+fn run_tests(world: Arc<World>, tests: Vec<Prepared>) -> ExitCode {
     let arguments = Arguments::from_args();
     let mut skipped = BTreeMap::new();
     let trials = tests.into_iter().map(|Prepared { name, needs, run }| {
@@ -238,13 +258,7 @@ fn run_here(peer: &Path, tests: Vec<Prepared>) -> Result<ExitCode, String> {
         println!("skipped: {name}: {why}");
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(world);
-    if ours {
-        let up = cgroup.parent().context("no parent")?.join("cgroup.procs");
-        fs::write(&up, "0").context(up.display())?;
-        cgroups::remove_tree(&cgroup)?;
-    }
-    Ok(conclusion.exit_code())
+    conclusion.exit_code()
 }
 
 /// As an ordinary user: a cgroup inside our own, if that was delegated to us.

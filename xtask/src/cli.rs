@@ -28,6 +28,9 @@ Commands:
   guards [AREA...] Remove each guard of tests/guards in a copy of the sources, and see that the test that it names
                    fails then. Status 0 only if every guard is missed.
   bench [ARGS...]  Install what is missing, then run the benches; ARGS go to them.
+  soak [--long]    Install what is missing, then load the library for about four minutes: speed, descriptors, memory,
+                   floods. Prints what was measured against each target; status 0 only if all were met. Speed is
+                   judged: leave the machine alone meanwhile. With --long ten times as many connections.
   help, --help     This text.
 
 All of them need a part of the cgroup tree that they may write to. Root has that; an ordinary user gets it from
@@ -60,6 +63,11 @@ pub(crate) enum Task {
     Bench {
         /// What the benches are given.
         arguments: Vec<OsString>,
+    },
+    /// Load for a long time.
+    Soak {
+        /// Ten times as many connections.
+        long: bool,
     },
     /// Play a part in the demo.
     Inside(Inside),
@@ -96,12 +104,13 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
     let is_help = |argument: &OsString| argument == "--help" || argument == "-h";
     match command.to_str() {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
-        Some("demo" | "test" | "threats" | "guards") if rest.iter().any(is_help) => Ok(Task::Help),
+        Some("demo" | "test" | "threats" | "guards" | "soak") if rest.iter().any(is_help) => Ok(Task::Help),
         Some("bench") => Ok(Task::Bench { arguments: rest.to_vec() }),
         Some("demo") => Ok(Task::Demo { keep: flag("--keep", rest)? }),
         Some("test") => Ok(Task::Test { quick: flag("--quick", rest)? }),
         Some("threats") if rest.is_empty() => Ok(Task::Threats),
         Some("guards") => Ok(Task::Guards { areas: rest.iter().map(|area| area.display().to_string()).collect() }),
+        Some("soak") => Ok(Task::Soak { long: flag("--long", rest)? }),
         Some("__enter") => match rest {
             [cgroup, dashes, command @ ..] if dashes == "--" && !command.is_empty() => {
                 Ok(Task::Inside(Inside::Enter { cgroup: cgroup.into(), command: command.to_vec() }))
@@ -159,6 +168,8 @@ mod tests {
         assert_eq!(parsed(&["threats"]), Ok(Task::Threats));
         assert_eq!(parsed(&["guards", "core"]), Ok(Task::Guards { areas: vec!["core".into()] }));
         assert_eq!(parsed(&["bench", "--", "-x"]), Ok(Task::Bench { arguments: vec!["--".into(), "-x".into()] }));
+        assert_eq!(parsed(&["soak"]), Ok(Task::Soak { long: false }));
+        assert_eq!(parsed(&["soak", "--long"]), Ok(Task::Soak { long: true }));
         for help in [&["help"][..], &["--help"], &["-h"], &["demo", "--help"], &["test", "-h"]] {
             assert_eq!(parsed(help), Ok(Task::Help), "{help:?}");
         }
@@ -171,6 +182,7 @@ mod tests {
             (&["frobnicate"], "`frobnicate`"),
             (&["demo", "--kept"], "`--kept`"),
             (&["test", "all"], "`all`"),
+            (&["soak", "--short"], "`--short`"),
             (&["__enter", "/x"], "__enter"),
         ] {
             let report = parsed(words).unwrap_err();

@@ -8,7 +8,7 @@
 //! | `signals`, `process`, `scratch` | children, files and directories that do not outlive us, whatever happens |
 //! | `cargo`, `workplace` | builds, and where tests run |
 //! | `demo`, `table` | `cargo xtask demo` |
-//! | `test`, `bench` | `cargo xtask test`, `cargo xtask bench` |
+//! | `test`, `bench`, `soak` | `cargo xtask test`, `cargo xtask bench`, `cargo xtask soak` |
 //! | `threats`, `guards` | `cargo xtask threats`, `cargo xtask guards` |
 //! | `inside` | what this program does when the demo starts it again as one of its own peers |
 
@@ -27,6 +27,7 @@ mod packages;
 mod process;
 mod scratch;
 mod signals;
+mod soak;
 mod table;
 mod test;
 mod threats;
@@ -74,6 +75,10 @@ fn run(arguments: &[std::ffi::OsString]) -> Result<ExitCode, Error> {
         Task::Bench { arguments: passed } => {
             delegate::ensure(arguments)?;
             bench::run(&Signals::install()?, &passed)
+        }
+        Task::Soak { long } => {
+            delegate::ensure(arguments)?;
+            soak::run(&Signals::install()?, long)
         }
         Task::Inside(task) => inside::run(task),
     }
