@@ -11,6 +11,7 @@ pub mod connect;
 pub mod expect;
 pub mod harness;
 pub mod hostile;
+pub mod intrusive;
 pub mod kinds;
 pub mod offspring;
 pub mod server;

@@ -17,13 +17,16 @@ use crate::Context;
 #[derive(Debug)]
 pub struct Server {
     /// Clients are made by the thread that serves them: libwayland is not made for several.
-    inserts: mpsc::Sender<(UnixStream, Arc<dyn ClientData>)>,
+    jobs: mpsc::Sender<Job>,
     authenticator: Authenticator,
     seen: Arc<Seen>,
     stop: Arc<AtomicBool>,
     wake: UnixStream,
     thread: Option<std::thread::JoinHandle<()>>,
 }
+
+/// What the server's thread is to do.
+type Job = Box<dyn FnOnce(&mut DisplayHandle) -> std::io::Result<()> + Send>;
 
 /// What happened in a server.
 #[derive(Debug, Default)]
@@ -127,13 +130,13 @@ impl Server {
         let seen = Arc::new(Seen::default());
         let stop = Arc::new(AtomicBool::new(false));
         let (wake, woken) = UnixStream::pair().context("pair")?;
-        let (inserts, inserted) = mpsc::channel();
+        let (jobs, given) = mpsc::channel();
         let thread = std::thread::Builder::new().spawn({
             let (state, stop) = (State { seen: Arc::clone(&seen) }, Arc::clone(&stop));
-            move || serve(display, state, &stop, &woken, &inserted)
+            move || serve(display, state, &stop, &woken, &given)
         });
         let thread = Some(thread.context("thread")?);
-        Ok(Self { inserts, authenticator, seen, stop, wake, thread })
+        Ok(Self { jobs, authenticator, seen, stop, wake, thread })
     }
 
     /// What happened so far.
@@ -159,8 +162,7 @@ impl Server {
     /// If the client cannot be made.
     pub fn insert_as(&self, stream: UnixStream, auth: ClientAuth) -> Result<ClientAuth, String> {
         let data = ClientState { auth: auth.clone(), seen: Arc::clone(&self.seen) };
-        self.inserts.send((stream, Arc::new(data))).context("the server is gone")?;
-        self.wake()?;
+        self.insert_with(stream, Arc::new(data))?;
         Ok(auth)
     }
 
@@ -170,7 +172,43 @@ impl Server {
     ///
     /// If the client cannot be made.
     pub fn insert_foreign(&self, stream: UnixStream) -> Result<(), String> {
-        self.inserts.send((stream, Arc::new(ForeignClientState))).context("the server is gone")?;
+        self.insert_with(stream, Arc::new(ForeignClientState))
+    }
+
+    fn insert_with(&self, stream: UnixStream, data: Arc<dyn ClientData>) -> Result<(), String> {
+        self.send(Box::new(move |handle| handle.insert_client(stream, data).map(drop)))
+    }
+
+    /// Does something in the thread of the server, and waits until it is done and told to the clients.
+    ///
+    /// # Errors
+    ///
+    /// If the server is gone.
+    pub fn run<T: Send + 'static>(&self, job: impl FnOnce(&DisplayHandle) -> T + Send + 'static) -> Result<T, String> {
+        let (answer, answered) = mpsc::channel();
+        self.send(Box::new(move |handle| {
+            let _ = answer.send(job(handle));
+            Ok(())
+        }))?;
+        let answer = answered.recv().context("the server is gone")?;
+        // The next job comes after the flush.
+        let (flushed, was_flushed) = mpsc::channel();
+        self.send(Box::new(move |_| {
+            let _ = flushed.send(());
+            Ok(())
+        }))?;
+        was_flushed.recv().context("the server is gone")?;
+        Ok(answer)
+    }
+
+    /// The filter of a global with this interface.
+    #[must_use]
+    pub fn filter(&self, interface: &str) -> Filter {
+        Filter(self.authenticator.policy().class_of(interface))
+    }
+
+    fn send(&self, job: Job) -> Result<(), String> {
+        self.jobs.send(job).context("the server is gone")?;
         self.wake()
     }
 
@@ -195,7 +233,7 @@ fn serve(
     mut state: State,
     stop: &AtomicBool,
     woken: &UnixStream,
-    inserted: &mpsc::Receiver<(UnixStream, Arc<dyn ClientData>)>,
+    given: &mpsc::Receiver<Job>,
 ) {
     let _ = woken.set_nonblocking(true);
     while !stop.load(Ordering::Relaxed) {
@@ -206,8 +244,8 @@ fn serve(
         }
         let mut drain = [0; 64];
         while std::io::Read::read(&mut &*woken, &mut drain).is_ok_and(|n| n > 0) {}
-        for (stream, data) in inserted.try_iter() {
-            if display.handle().insert_client(stream, data).is_err() {
+        for job in given.try_iter() {
+            if job(&mut display.handle()).is_err() || display.flush_clients().is_err() {
                 return;
             }
         }

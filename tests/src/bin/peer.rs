@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::json;
-use wayland_auth_tests::hostile;
 use wayland_auth_tests::wire::{Answer, Client};
+use wayland_auth_tests::{hostile, intrusive};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -63,6 +64,16 @@ fn steps(steps: Vec<String>) -> Result<()> {
             "leaderless" => return leaderless(rest.cloned().collect()),
             // Connect again and again until the other side stops listening.
             "storm" => storm(value),
+            // Take the steps that follow in another thread, which is in a threaded cgroup of its own.
+            "thread-in" => return thread_in(value.to_owned(), rest.cloned().collect()),
+            "container" => intrusive::container(value)?,
+            "proxy" => intrusive::proxy(value)?,
+            "steal" => socket = Some(intrusive::steal(value)?),
+            // Connect to an abstract address.
+            "connect-abstract" => {
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(value)?;
+                socket = Some(UnixStream::connect_addr(&address)?);
+            }
             // Move between two cgroups until killed.
             "hop" => hop(value)?,
             "remake" => hostile::remake(value)?,
@@ -102,6 +113,14 @@ fn wait_for_the_end(mut socket: UnixStream) -> Result<()> {
             Err(e) => return Err(e.into()),
         }
     }
+}
+
+fn thread_in(dir: String, rest: Vec<String>) -> Result<()> {
+    let thread = std::thread::spawn(move || {
+        let result = intrusive::enter_with_this_thread(&dir).and_then(|()| steps(rest));
+        result.map_err(|e| e.to_string())
+    });
+    Ok(thread.join().map_err(|_| "the thread panicked")??)
 }
 
 fn leaderless(rest: Vec<String>) -> Result<()> {

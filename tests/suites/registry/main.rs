@@ -4,6 +4,10 @@
 //! `server_system` libwayland's.
 
 mod globals;
+mod nested;
+mod outputs;
+mod proxies;
+mod strict;
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixStream;
@@ -27,6 +31,40 @@ const TESTS: &[Test] = &[
     ("t21_client_data_of_another_type_is_denied", Needs::Nothing, client_data_of_another_type_is_denied),
     ("t35_set_policy_changes_later_clients_only", Needs::Nothing, set_policy_changes_later_clients_only),
     ("t42_security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
+    (
+        "t24_strict_policy_leaves_nobody_more_than_the_host",
+        Needs::Nothing,
+        strict::strict_policy_leaves_nobody_more_than_the_host,
+    ),
+    (
+        "t36_no_number_up_to_ten_thousand_binds_what_is_hidden",
+        Needs::Nothing,
+        strict::no_number_up_to_ten_thousand_binds_what_is_hidden,
+    ),
+    (
+        "t35_another_policy_changes_nobody_who_is_connected",
+        Needs::Nothing,
+        strict::another_policy_changes_nobody_who_is_connected,
+    ),
+    ("t38_xwayland_has_its_list_and_no_more", Needs::Nothing, strict::xwayland_has_its_list_and_no_more),
+    (
+        "t37_a_thousand_outputs_that_are_not_for_it_are_not_announced",
+        Needs::Nothing,
+        outputs::a_thousand_outputs_that_are_not_for_it,
+    ),
+    (
+        "t15_three_levels_labelled_in_all_eight_ways_allow_what_all_allow",
+        Needs::Nothing,
+        nested::three_levels_in_all_eight_ways,
+    ),
+    (
+        "t04_being_moved_into_anothers_scope_gives_nothing",
+        Needs::Nothing,
+        nested::being_moved_into_anothers_scope_gives_nothing,
+    ),
+    ("t04_systemd_run_gives_nothing", Needs::UserManager, nested::systemd_run_gives_nothing),
+    ("t43_client_behind_a_proxy_is_the_proxy", Needs::Nothing, proxies::client_behind_a_proxy_is_the_proxy),
+    ("t44_stolen_socket_counts_as_its_owners", Needs::Nothing, proxies::stolen_socket_counts_as_its_owners),
 ];
 
 fn main() -> ExitCode {
