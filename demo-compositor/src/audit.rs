@@ -6,6 +6,7 @@
 //! | `bind-hidden` | a client was killed because it bound a global that is hidden from it | `interface`, `version`, `name` |
 //! | `bind-refused` | the same for any other bind that is none: of no global, or under another's interface | the same |
 //! | `disconnect` | a client is gone | `reason` |
+//! | `refused` | a connection was one too many and was closed; in a flood a few are told, then one a second | `limit`, no `client` |
 //!
 //! Each also has `event`, `time` (seconds since 1970), `client` (its number) and `identity`. A line is written with one
 //! call of `write(2)` to a file opened with `O_APPEND`, so that lines of several compositors do not mix. It is plain ASCII,
@@ -44,7 +45,8 @@ struct Log {
 struct Line<'a> {
     event: &'static str,
     time: f64,
-    client: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<u64>,
     identity: &'a Identity,
     #[serde(flatten)]
     details: Details<'a>,
@@ -56,6 +58,7 @@ enum Details<'a> {
     Connect { evidence: &'a Evidence, capabilities: BTreeMap<String, Right> },
     RefusedBind { interface: &'a str, version: u32, name: u32 },
     Disconnect { reason: String },
+    Refused { limit: u32 },
 }
 
 #[derive(Serialize)]
@@ -90,7 +93,13 @@ impl Audit {
         let rights = auth.verdict().describe(&log.policy);
         let capabilities =
             rights.into_iter().map(|(name, allowed, because)| (name, Right { allowed, because })).collect();
-        log.write("connect", client, auth, Details::Connect { evidence: auth.evidence(), capabilities });
+        log.write("connect", Some(client), auth, Details::Connect { evidence: auth.evidence(), capabilities });
+    }
+
+    /// A connection was closed instead of becoming a client.
+    pub(crate) fn refused(&self, auth: &ClientAuth) {
+        let (Some(log), Some(over_limit)) = (&self.log, auth.over_limit()) else { return };
+        log.write("refused", None, auth, Details::Refused { limit: over_limit.limit.get() });
     }
 
     /// A client is gone.
@@ -100,13 +109,13 @@ impl Audit {
             tracing::warn!(client, identity = %auth.identity(), interface, name, "a client bound what it cannot see");
             // The interface is the client's own word: under another's, a hidden global is refused all the same.
             let event = if log.is_hidden(&interface, auth) { "bind-hidden" } else { "bind-refused" };
-            log.write(event, client, auth, Details::RefusedBind { interface: &interface, version, name });
+            log.write(event, Some(client), auth, Details::RefusedBind { interface: &interface, version, name });
         }
         let reason = match reason {
             DisconnectReason::ConnectionClosed => "connection closed".to_owned(),
             DisconnectReason::ProtocolError(error) => error.to_string(),
         };
-        log.write("disconnect", client, auth, Details::Disconnect { reason });
+        log.write("disconnect", Some(client), auth, Details::Disconnect { reason });
     }
 }
 
@@ -115,7 +124,7 @@ impl Log {
         self.policy.class_of(interface).capability().is_some_and(|capability| !auth.allows(capability))
     }
 
-    fn write(&self, event: &'static str, client: u64, auth: &ClientAuth, details: Details<'_>) {
+    fn write(&self, event: &'static str, client: Option<u64>, auth: &ClientAuth, details: Details<'_>) {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let line = Line { event, time, client, identity: auth.identity(), details };
         let mut bytes = Vec::new();

@@ -14,7 +14,6 @@ use smithay::{
         foreign_toplevel_list::ForeignToplevelListState,
         idle_notify::IdleNotifierState,
         output::OutputManagerState,
-        security_context::SecurityContextState,
         selection::{
             data_device::DataDeviceState, ext_data_control, primary_selection::PrimarySelectionState, wlr_data_control,
         },
@@ -27,7 +26,7 @@ use smithay::{
 };
 use wayland_auth::{Capability, allow};
 
-use crate::{client::ClientState, state::State};
+use crate::{client::ClientState, security_context, state::State};
 
 /// What smithay keeps about each global.
 #[derive(Debug)]
@@ -50,7 +49,6 @@ pub(crate) struct Globals {
     pub(crate) toplevel_list: ForeignToplevelListState,
     pub(crate) idle_notifier: IdleNotifierState<State>,
     _virtual_keyboard: VirtualKeyboardManagerState,
-    _security_context: SecurityContextState,
 }
 
 impl Globals {
@@ -61,6 +59,7 @@ impl Globals {
         formats: impl IntoIterator<Item = wl_shm::Format>,
     ) -> Self {
         let primary_selection = PrimarySelectionState::new::<State>(display);
+        security_context::create_global(display);
         let clipboard_manager = allow::<ClientState>(Capability::CLIPBOARD_MANAGER);
         Self {
             compositor: CompositorState::new::<State>(display),
@@ -96,10 +95,6 @@ impl Globals {
             _virtual_keyboard: VirtualKeyboardManagerState::new::<State, _>(
                 display,
                 allow::<ClientState>(Capability::VIRTUAL_KEYBOARD),
-            ),
-            _security_context: SecurityContextState::new::<State, _>(
-                display,
-                allow::<ClientState>(Capability::SECURITY_CONTEXT),
             ),
             primary_selection,
         }

@@ -4,6 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     io::{self, Write},
     os::unix::ffi::OsStrExt,
+    sync::Arc,
 };
 
 use smithay::reexports::{
@@ -57,7 +58,7 @@ pub fn run(options: Options) -> Result<u8, StartError> {
     let identifier = if options.without_identification { None } else { Some(authenticator) };
     let mut state = State::new(display.handle(), handle.clone(), backend, identifier.clone(), audit)?;
     serve(display, &handle)?;
-    let socket = accept(socket, identifier, &handle)?;
+    let socket = accept(socket, identifier, &state.audit, &handle)?;
     state.queue_redraw();
 
     announce(&name);
@@ -131,11 +132,13 @@ fn serve(mut display: Display<State>, handle: &LoopHandle<'static, State>) -> Re
 fn accept(
     socket: ListeningSocket,
     authenticator: Option<Authenticator>,
+    audit: &Arc<Audit>,
     handle: &LoopHandle<'static, State>,
 ) -> Result<RegistrationToken, StartError> {
     match authenticator {
         Some(authenticator) => {
-            let source = AuthenticatedSocket::new(authenticator, socket);
+            let audit = audit.clone();
+            let source = AuthenticatedSocket::new(authenticator, socket).on_refused(move |auth| audit.refused(auth));
             Ok(handle.insert_source(source, |(stream, auth), (), state| state.add_client(stream, auth))?)
         }
         None => {

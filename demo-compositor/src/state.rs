@@ -18,7 +18,7 @@ use smithay::{
     utils::Transform,
     wayland::foreign_toplevel_list::ForeignToplevelHandle,
 };
-use wayland_auth::{Authenticator, ClientAuth};
+use wayland_auth::Authenticator;
 
 use crate::{
     audit::Audit, command::Running, error::StartError, frames::FrameClock, globals::Globals, render, render::Backend,
@@ -121,11 +121,6 @@ impl State {
             exit_status: None,
             stopped: false,
         })
-    }
-
-    /// What `identify` answers; nothing is known of a client when there is no authenticator.
-    pub(crate) fn authenticate(&self, identify: impl FnOnce(&Authenticator) -> ClientAuth) -> ClientAuth {
-        self.authenticator.as_ref().map(identify).unwrap_or_default()
     }
 
     /// Leaves the event loop once the event at hand is done with.

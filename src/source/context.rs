@@ -1,7 +1,7 @@
 //! The socket of a security context (`wp_security_context_v1`).
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use calloop::generic::Generic;
@@ -24,14 +24,14 @@ pub struct AuthenticatedContext {
     close: Generic<OwnedFd>,
 }
 
-/// Whether clients can connect to this: a Unix stream socket that listens. The protocol's `invalid_listen_fd`, if not.
-fn listens(socket: &OwnedFd) -> io::Result<bool> {
-    Ok(sockopt::socket_domain(socket)? == AddressFamily::UNIX
-        && sockopt::socket_type(socket)? == SocketType::STREAM
-        && sockopt::socket_acceptconn(socket)?)
-}
-
 impl AuthenticatedContext {
+    /// Whether this is a Unix stream socket that listens: if not, the protocol has the error `invalid_listen_fd`.
+    pub fn can_listen(socket: impl AsFd) -> bool {
+        sockopt::socket_domain(&socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
+            && sockopt::socket_type(&socket).is_ok_and(|kind| kind == SocketType::STREAM)
+            && sockopt::socket_acceptconn(&socket).unwrap_or(false)
+    }
+
     /// Listens on `listener` for the clients of `context`, until the other end of `close` is closed.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl AuthenticatedContext {
         close: OwnedFd,
         context: SandboxContext,
     ) -> io::Result<Self> {
-        if !listens(&listener)? {
+        if !Self::can_listen(&listener) {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         }
         let mut socket = AuthenticatedSocket::from_listener(authenticator, UnixListener::from(listener))?;

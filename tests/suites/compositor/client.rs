@@ -169,13 +169,22 @@ impl Client {
         app_id: &str,
     ) -> Result<UnixStream, String> {
         let (ours, theirs) = UnixStream::pair().context("pair")?;
-        let manager: WpSecurityContextManagerV1 = self.bind(1)?;
-        let context = manager.create_listener(listener.as_fd(), theirs.as_fd(), &self.handle(), ());
+        let context = self.new_context(listener, &theirs)?;
         context.set_sandbox_engine(engine.to_owned());
         context.set_app_id(app_id.to_owned());
         context.commit();
         self.roundtrip()?;
         Ok(ours)
+    }
+
+    /// Asks for a security context, and says nothing about it yet.
+    pub(crate) fn new_context(
+        &self,
+        listener: &UnixListener,
+        close: &UnixStream,
+    ) -> Result<WpSecurityContextV1, String> {
+        let manager: WpSecurityContextManagerV1 = self.bind(1)?;
+        Ok(manager.create_listener(listener.as_fd(), close.as_fd(), &self.handle(), ()))
     }
 }
 

@@ -9,6 +9,7 @@ mod demo;
 mod features;
 mod globals;
 mod identities;
+mod limits;
 mod peers;
 mod programs;
 mod robustness;
@@ -71,6 +72,21 @@ const TESTS: &[Test] = &[
     ),
     ("t42_malformed_security_context_gives_nothing", Needs::Nothing, contexts::malformed_context_gives_nothing),
     ("t22_nobody_but_the_host_opens_security_contexts", Needs::Nothing, contexts::nobody_but_the_host_opens_contexts),
+    (
+        "t28_t29_app_at_its_limit_is_turned_away_and_recorded",
+        Needs::Nothing,
+        limits::app_at_its_limit_is_turned_away_and_recorded,
+    ),
+    (
+        "t28_t42_flood_through_a_context_at_the_limit_of_descriptors_ends_nobody",
+        Needs::Nothing,
+        limits::flood_through_a_context_at_the_limit_of_descriptors_ends_nobody,
+    ),
+    (
+        "t42_broken_requests_for_a_context_are_protocol_errors",
+        Needs::Nothing,
+        limits::broken_requests_for_a_context_are_protocol_errors,
+    ),
     ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
     ("windows_are_listed", Needs::Nothing, features::windows_are_listed),
 ];
