@@ -7,7 +7,7 @@ mod copy;
 mod list;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     process::{ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -53,8 +53,8 @@ pub(crate) fn run(signals: &Signals, areas: &[String]) -> Result<ExitCode, Error
     let mut whole: BTreeMap<Vec<String>, Ran> = BTreeMap::new();
     cli::progress("the tests, with all guards in place");
     for guard in &guards {
-        if !whole.contains_key(&guard.arguments()) {
-            whole.insert(guard.arguments(), runner.test(guard)?);
+        if let Entry::Vacant(entry) = whole.entry(guard.arguments()) {
+            entry.insert(runner.test(guard)?);
         }
     }
     let mut lines = vec![["area", "guard", "test that has to fail", "result", "s"].map(str::to_owned).to_vec()];
