@@ -39,8 +39,6 @@ pub enum Needs {
     UserManager,
     /// A program.
     Program(&'static str),
-    /// The systemd of the user that runs the tests.
-    UserManager,
 }
 
 /// A test: its name is a sentence, what it needs, and what it does.
@@ -282,11 +280,6 @@ fn missing(needs: Needs, world: &World) -> Option<String> {
             .then(|| "needs the user's own systemd (run the tests in a user session to see it)".to_owned()),
         // A missing program is a failure of the set-up, not a reason to skip: the test will say so.
         Needs::Program(_) => None,
-        Needs::UserManager => {
-            let socket = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("systemd/private"));
-            let there = socket.is_some_and(|socket| UnixStream::connect(socket).is_ok());
-            (!there).then(|| "needs the user's systemd (run the tests in a session of an ordinary user)".to_owned())
-        }
     }
 }
 
