@@ -7,6 +7,7 @@ mod client;
 mod contexts;
 mod demo;
 mod features;
+mod flatpak;
 mod globals;
 mod identities;
 mod limits;
@@ -45,6 +46,8 @@ const TESTS: &[Test] = &[
         Needs::Program("grim"),
         programs::built_in_policy_lets_its_recorder_capture,
     ),
+    ("t22_t23_flatpak_without_systemd_is_what_it_is", Needs::Program("flatpak"), flatpak::without_systemd),
+    ("t22_flatpak_with_systemd_is_what_it_is", Needs::UserManager, flatpak::with_systemd),
     ("each_connection_has_one_line", Needs::Nothing, audit_file::each_connection_has_one_line),
     ("connection_is_recorded_with_its_evidence", Needs::Nothing, audit_file::connection_is_recorded_with_its_evidence),
     ("t26_hostile_labels_do_not_break_lines", Needs::Nothing, audit_file::hostile_labels_do_not_break_lines),

@@ -41,6 +41,8 @@ pub(crate) struct Start<'a> {
     pub(crate) by_root: bool,
     /// Whether it has a `/tmp` of its own.
     pub(crate) own_tmp: bool,
+    /// Whether others than the tests' own user are to reach it.
+    pub(crate) open_to_all: bool,
 }
 
 /// Whom it takes a client for.
@@ -76,11 +78,21 @@ impl<'a> Place<'a> {
                 *program = copy;
             }
             elsewhere.insert(dir).path().to_owned()
+        } else if start.open_to_all {
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+            let dir = tempfile::Builder::new().prefix("wayland-auth-place-").permissions(open).tempdir_in("/tmp");
+            let dir = dir.context("directory")?;
+            std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777))
+                .context("mode")?;
+            elsewhere.insert(dir).path().to_owned()
         } else {
             world.new_dir()?
         };
         let (control, socket) = (dir.join("control"), dir.join("wayland"));
         let listener = UnixListener::bind(&control).context(control.display())?;
+        if start.open_to_all {
+            std::fs::set_permissions(&control, std::os::unix::fs::PermissionsExt::from_mode(0o777)).context("mode")?;
+        }
         let paths = [&program, &control, &socket].map(|path: &PathBuf| path.display().to_string());
         let mut line: Vec<String> = start.wrapper.iter().map(|&word| word.to_owned()).collect();
         line.extend(paths);
@@ -100,6 +112,11 @@ impl<'a> Place<'a> {
             Self { world, peer, socket, control: BufReader::new(control), child, _dir: elsewhere, start: Value::Null };
         place.start = place.line().context("the compositor does not start")?;
         Ok(place)
+    }
+
+    /// Where its sockets are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.socket.parent().unwrap_or(&self.socket)
     }
 
     fn line(&mut self) -> Result<Value, String> {

@@ -70,6 +70,14 @@ pub(super) const NEEDS: &[Need] = &[
         Purpose::Test,
         ["libwayland-dev", "wayland-devel", "wayland", "wayland-devel", "wayland-dev"],
     ),
+    need(Probe::Program("firejail"), Purpose::Test, ["firejail"; 5]),
+    need(
+        Probe::Program("systemd-nspawn"),
+        Purpose::Test,
+        ["systemd-container", "systemd-container", "systemd", "systemd-container", "systemd"],
+    ),
+    need(Probe::Program("flatpak"), Purpose::Test, ["flatpak"; 5]),
+    need(Probe::Program("dbus-daemon"), Purpose::Test, ["dbus-daemon", "dbus-daemon", "dbus", "dbus-1-daemon", "dbus"]),
     need(Probe::Program("strace"), Purpose::Bench, ["strace"; 5]),
 ];
 
