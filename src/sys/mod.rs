@@ -8,6 +8,8 @@
 
 mod cgroupfs;
 mod errno;
+#[cfg(feature = "cli")]
+pub mod inside;
 mod pidfd;
 mod procfs;
 mod rooted;

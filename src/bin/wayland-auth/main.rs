@@ -1,7 +1,9 @@
 //! The tool `wayland-auth`: runs programs under a label, and looks at what a compositor sees.
 
+mod cgroup2;
 mod doctor;
 mod failure;
+mod lint;
 mod mounts;
 mod output;
 mod run;
@@ -25,6 +27,7 @@ enum Command {
     Run(run::RunArgs),
     Show(show::ShowArgs),
     Doctor(doctor::DoctorArgs),
+    Lint(lint::LintArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Show(args) => show::show(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Lint(args) => lint::lint(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

@@ -41,7 +41,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
 }
 
 /// Undoes the kernel's escapes: a backslash and three octal digits.
-fn path(field: &[u8]) -> PathBuf {
+pub(crate) fn path(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, after)) = rest.split_first() {
