@@ -25,7 +25,7 @@ pub mod wayland;
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]
-pub use sys::{inside, spawn};
+pub use sys::{inside, spawn, users};
 
 pub use identity::{Identified, Identity, Resolver};
 #[cfg(feature = "policy")]

@@ -16,6 +16,8 @@ mod rooted;
 mod socket;
 #[cfg(feature = "cli")]
 pub mod spawn;
+#[cfg(feature = "cli")]
+pub mod users;
 
 pub(crate) use cgroupfs::{
     CGROUP2_MAGIC, Ownership, XattrRead, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath, open_dir,

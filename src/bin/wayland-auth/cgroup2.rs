@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
@@ -19,6 +19,7 @@ pub(crate) const DIR_FLAGS: OFlags =
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
     root: OwnedFd,
+    point: PathBuf,
 }
 
 impl Hierarchy {
@@ -31,10 +32,15 @@ impl Hierarchy {
             if let Ok(root) = rustix::fs::openat(CWD, &mount.point, DIR_FLAGS, Mode::empty())
                 && is_cgroup2(&root)?
             {
-                return Ok(Some(Self { root }));
+                return Ok(Some(Self { root, point: mount.point }));
             }
         }
         Ok(None)
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn point(&self) -> &Path {
+        &self.point
     }
 
     /// Its root.

@@ -1,6 +1,7 @@
 //! The tool `wayland-auth`: runs programs under a label, and looks at what a compositor sees.
 
 mod cgroup2;
+mod delegate;
 mod doctor;
 mod failure;
 mod lint;
@@ -28,6 +29,7 @@ enum Command {
     Show(show::ShowArgs),
     Doctor(doctor::DoctorArgs),
     Lint(lint::LintArgs),
+    Delegate(delegate::DelegateArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Show(args) => show::show(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Lint(args) => lint::lint(&args),
+        Command::Delegate(args) => delegate::delegate(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

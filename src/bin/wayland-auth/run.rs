@@ -37,6 +37,7 @@ pub(crate) use args::RunArgs;
 pub(crate) use bwrap::{Bubblewrap as InstalledBubblewrap, MINIMUM as BWRAP_MINIMUM};
 pub(crate) use hierarchy::{OwnCgroup as UsableCgroup, REMEDIES as CGROUP_REMEDIES};
 pub(crate) use janitor::{JanitorArgs, keep_watch};
+pub(crate) use tree::remove as remove_cgroup;
 
 /// Carries out `run`.
 pub(crate) fn run(args: RunArgs) -> Result<ExitCode, Failure> {

@@ -15,13 +15,12 @@ use crate::output::shown;
 /// `statfs(2)`'s type of cgroup2.
 const CGROUP2_MAGIC: u32 = 0x6367_7270;
 
-pub(super) const DIR_FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+pub(super) use crate::cgroup2::DIR_FLAGS;
 
 /// What to do where no cgroup can be made.
 pub(crate) const REMEDIES: &[&str] = &[
     "run it under `systemd-run --user --scope -p Delegate=yes -- ...`",
-    "ask root to delegate a subtree to you, which `wayland-auth delegate USER` will do in a later release",
+    "without systemd: let root run `wayland-auth delegate USER` at the start of your session",
     "as root, or in a container, see that cgroup2 is mounted writable",
 ];
 

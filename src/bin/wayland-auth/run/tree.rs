@@ -15,7 +15,7 @@ use super::hierarchy::DIR_FLAGS;
 ///
 /// Holds one descriptor however deep the cgroups lie; they cannot be renamed, so the way up is the way
 /// that led down.
-pub(super) fn remove(base: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+pub(crate) fn remove(base: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     let mut here = match rustix::fs::openat(base, name, DIR_FLAGS, Mode::empty()) {
         Ok(dir) => dir,
         Err(Errno::NOENT) => return Ok(()),
