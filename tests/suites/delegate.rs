@@ -226,8 +226,11 @@ fn users(world: &World) -> Outcome {
 }
 
 fn processes(world: &World) -> Outcome {
-    let other = std::process::id();
-    let done = as_root(world, &format!("\"$T\" delegate --at $B --pid {other} nobody; echo $?; ls -d $B/*/"))?;
+    let mut other = Command::new("sleep").arg("1000").spawn().context("sleep")?;
+    let done = as_root(world, &format!("\"$T\" delegate --at $B --pid {} nobody; echo $?; ls -d $B/*/", other.id()));
+    other.kill().context("kill")?;
+    other.wait().context("wait")?;
+    let done = done?;
     done.expect(&["1", "$B/start/"])?;
     done.complained("belongs to neither root nor nobody")?;
     // 2 is the kernel's first thread, unless this is a container.
