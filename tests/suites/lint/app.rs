@@ -16,8 +16,10 @@ const APP_ID: &str = "user.app_id";
 /// What the application runs: a marker to know it by, then what it reads.
 const SHELL: &str = "marker=$1; echo ready; while read -r line; do eval \"$line\"; done";
 
-/// What every sandbox here has, and what an application needs in order to try things.
-pub(crate) const COMMON: &[&str] = &["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--die-with-parent"];
+/// What every sandbox here has, and what an application needs in order to try things. `/run` is empty, since where the
+/// tests run the user's service manager may be in it.
+pub(crate) const COMMON: &[&str] =
+    &["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run", "--die-with-parent"];
 
 /// The tool under test.
 pub(crate) fn tool() -> Result<PathBuf, String> {
