@@ -88,6 +88,12 @@ impl AuthenticatorBuilder {
         self
     }
 
+    /// Takes this directory for the user's `XDG_RUNTIME_DIR`: see [`ResolverBuilder::runtime_dir`].
+    pub fn runtime_dir(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.resolver = self.resolver.runtime_dir(path);
+        self
+    }
+
     /// Looks up as on a kernel without `PIDFD_GET_INFO` (before Linux 6.13). For tests.
     pub fn without_pidfd_info(mut self) -> Self {
         self.resolver = self.resolver.without_pidfd_info();

@@ -9,6 +9,7 @@ pub mod admin;
 pub mod cgroups;
 pub mod connect;
 pub mod expect;
+pub mod fuse;
 pub mod harness;
 pub mod hostile;
 pub mod intrusive;

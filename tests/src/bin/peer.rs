@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::json;
 use wayland_auth_tests::wire::{Answer, Client};
-use wayland_auth_tests::{hostile, intrusive};
+use wayland_auth_tests::{fuse, hostile, intrusive};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -81,6 +81,10 @@ fn steps(steps: Vec<String>) -> Result<()> {
             "exits" => hostile::exits(value)?,
             "flood" => hostile::flood(value)?,
             "burst" => hostile::burst(value)?,
+            // Say who the process with this pid is, seen from here.
+            "who" => println!("{}", who(value.parse()?)?),
+            // Live in a root directory whose file system never answers, as this user, and connect from there.
+            "fuse-root" => socket = Some(fuse::live_in_a_silent_root(value)?),
             // Give the socket to another process, or be that process.
             "send" => hostile::send(socket.as_ref().ok_or("no socket to send")?, value)?,
             "receive" => socket = Some(hostile::receive(value)?),
@@ -101,6 +105,11 @@ fn steps(steps: Vec<String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn who(pid: u32) -> Result<serde_json::Value> {
+    use wayland_auth::identity::{Resolver, Trust};
+    Ok(serde_json::to_value(Resolver::builder().build()?.identify_process(pid, &Trust::default())?)?)
 }
 
 fn wait_for_the_end(mut socket: UnixStream) -> Result<()> {
