@@ -35,6 +35,8 @@ pub struct Support {
     pub cgroup2: Result<String, String>,
     /// `/proc` is there, readable, and of our own pid namespace.
     pub procfs: bool,
+    /// A security module tells the labels of peers (`SO_PEERSEC`).
+    pub security_labels: bool,
     /// We are in the initial user namespace: without that no label counts as root's.
     pub initial_user_namespace: bool,
     /// The namespaces (`user`, `mount`, `pid`) that are ours alone and not the session's, for which the process with
@@ -87,7 +89,9 @@ impl Support {
         procfs: Option<&Procfs>,
         cgroups: &Result<Cgroups, CgroupMountError>,
     ) -> Result<Self, SysError> {
-        let own = match sys::own_socket_pair().and_then(|(a, _b)| sys::peer_pidfd(a.as_fd())) {
+        let pair = sys::own_socket_pair();
+        let security_labels = pair.as_ref().is_ok_and(|(a, _b)| sys::peer_security(a.as_fd()).is_ok());
+        let own = match pair.and_then(|(a, _b)| sys::peer_pidfd(a.as_fd())) {
             Err(e) if e.meaning() == Meaning::Resources => return Err(e),
             own => own.ok(),
         };
@@ -108,6 +112,7 @@ impl Support {
                 Err(e) => Err(e.to_string()),
             },
             procfs: procfs.is_some(),
+            security_labels,
             initial_user_namespace: procfs
                 .and_then(|p| p.own_namespace(NamespaceKind::User.file()).ok())
                 .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
@@ -173,6 +178,16 @@ impl Support {
                     "pidfds do not tell namespaces: /proc/PID/ns is read instead",
                 ),
                 newer("6.11").filter(|_| !self.pidfd_namespaces),
+            ),
+            check(
+                "security labels",
+                State::Ok,
+                yes(
+                    self.security_labels,
+                    "a security module tells them: snaps are known by theirs",
+                    "no security module tells them: snaps are known by their cgroups alone",
+                ),
+                None,
             ),
             check(
                 "root's labels",

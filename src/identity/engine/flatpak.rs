@@ -7,6 +7,7 @@
 //! until their numbers fit, if that first process is dead and its pid is his again. What it says is therefore the user's.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use super::keyfile::{KeyFile, MAX_LEN};
 use super::{Answer, Finding, Ids, Process, Unknown};
@@ -54,18 +55,10 @@ fn confirm(process: &Process<'_>, ids: &Ids) -> Result<Option<&'static str>, Unk
     let Some([_, mounts, pids]) = process.namespaces else {
         return Ok(Some("its namespaces are not known by their numbers"));
     };
-    let dir = sys::open_dir(runtime_dir)?;
-    let path = format!(".flatpak/{}/bwrapinfo.json", instance.as_str());
-    let file = match sys::open_file_beneath(dir.as_fd(), path.as_bytes()) {
-        Ok(file) => file,
-        Err(e) if e.meaning() == sys::Meaning::Gone => return Ok(Some("flatpak knows no such instance")),
-        Err(e) => return Err(e.into()),
+    let record = match read_record(runtime_dir, instance, process.surroundings.uid)? {
+        Ok(record) => record,
+        Err(why) => return Ok(Some(why)),
     };
-    let status = sys::file_status(file.as_fd())?;
-    if !status.is_regular || (status.uid != process.surroundings.uid && status.uid != 0) {
-        return Ok(Some("flatpak's record of the instance is not a file of the compositor's user"));
-    }
-    let record = sys::read_all(file.as_fd(), ReadLimit(MAX_LEN))?;
     let Some(record) = Record::parse(&record) else { return Ok(Some("flatpak's record cannot be parsed")) };
     if (record.mounts, record.pids) != (mounts.inode, pids.inode) {
         return Ok(Some("the instance has other namespaces"));
@@ -79,6 +72,22 @@ fn confirm(process: &Process<'_>, ids: &Ids) -> Result<Option<&'static str>, Unk
     let in_them = sys::pinned_namespace(first.as_fd(), NamespaceKind::Mount.file())? == mounts
         && sys::pinned_namespace(first.as_fd(), NamespaceKind::Pid.file())? == pids;
     Ok((!in_them).then_some("the instance has ended"))
+}
+
+/// The bytes of flatpak's record of an instance, or why there are none.
+fn read_record(runtime_dir: &Path, instance: &InstanceId, uid: u32) -> Result<Result<Vec<u8>, &'static str>, Unknown> {
+    let dir = sys::open_dir(runtime_dir)?;
+    let path = format!(".flatpak/{}/bwrapinfo.json", instance.as_str());
+    let file = match sys::open_file_beneath(dir.as_fd(), path.as_bytes()) {
+        Ok(file) => file,
+        Err(e) if e.meaning() == sys::Meaning::Gone => return Ok(Err("flatpak knows no such instance")),
+        Err(e) => return Err(e.into()),
+    };
+    let status = sys::file_status(file.as_fd())?;
+    if !status.is_regular || (status.uid != uid && status.uid != 0) {
+        return Ok(Err("flatpak's record of the instance is not a file of the compositor's user"));
+    }
+    Ok(Ok(sys::read_all(file.as_fd(), ReadLimit(MAX_LEN))?))
 }
 
 /// What bubblewrap says of a sandbox that it made.

@@ -13,7 +13,7 @@ use crate::identity::evidence::{
 };
 use crate::identity::ids::{AppId, MAX_LEN};
 use crate::identity::label::{Label, Malformed, RawLabel, RawValue, Statement};
-use crate::identity::namespaces::{Comparison, Unknown};
+use crate::identity::namespaces::{Comparison, Namespaces, Unknown};
 use crate::identity::{AppIdentity, ClaimSource, HostIdentity, Identity, NestedLabel, Provenance, Reason, UnitName};
 use crate::sys::{self, Meaning, Ownership, Procfs, ReadLimit, SysError, XattrRead};
 
@@ -352,7 +352,8 @@ impl Resolver {
         add_what_engines_left(&mut said, &evidence.engines);
 
         let compared = found.namespaces.as_ref().ok().map(|e| e.compared);
-        let (unit, unit_is_shared) = found.unit.map_or((None, true), |(unit, shared)| (Some(unit), shared));
+        let by_unit = found.unit.as_ref().filter(|(_, shared)| !shared).and_then(|(unit, _)| unit.app_id());
+        let unit = found.unit.map(|(unit, _)| unit);
         let mut said = said.into_iter();
         if let Some((outer, provenance)) = said.next() {
             return Identity::App(AppIdentity {
@@ -366,27 +367,12 @@ impl Resolver {
                 nested: said.map(nested).collect(),
             });
         }
+        let claim = claim.map(|app_id| (app_id, ClaimSource::Xattr));
+        let claim = claim.or_else(|| by_unit.map(|app_id| (app_id, ClaimSource::UnitName)));
+        let (claim, claim_source) = claim.unzip();
+        let host = HostIdentity { claim, claim_source, unit };
         match found.namespaces {
-            Ok(e) if e.compared.all_same() => match evidence.engines.iter().find_map(EngineEvidence::error) {
-                Some((engine, why)) => Identity::unidentified(Reason::EngineEvidence(engine.clone(), why.to_owned())),
-                None => {
-                    let by_unit = || unit.as_ref().filter(|_| !unit_is_shared).and_then(UnitName::app_id);
-                    let claim = claim.map(|app_id| (app_id, ClaimSource::Xattr));
-                    let claim = claim.or_else(|| Some((by_unit()?, ClaimSource::UnitName)));
-                    let (claim, claim_source) = claim.unzip();
-                    Identity::Host(HostIdentity { claim, claim_source, unit })
-                }
-            },
-            Ok(e) => Identity::App(AppIdentity {
-                engine: None,
-                app_id: None,
-                instance_id: None,
-                extra: Vec::new(),
-                provenance: Provenance::User,
-                namespaces: Some(e.compared),
-                unit,
-                nested: Vec::new(),
-            }),
+            Ok(e) => without_a_name(e.compared, &evidence.engines, host),
             Err(why) => Identity::unidentified(Reason::NamespacesUnknown(why)),
         }
     }
@@ -471,6 +457,26 @@ fn add_what_engines_left(said: &mut Vec<(Label, Provenance)>, engines: &[EngineE
     };
     engines.iter().for_each(|engine| add(engine.statement(), false));
     engines.iter().for_each(|engine| add(engine.doubt(), true));
+}
+
+/// Who a process is that nothing names: `host` if it shares all namespaces, and nothing is left unread.
+fn without_a_name(namespaces: Namespaces, engines: &[EngineEvidence], host: HostIdentity) -> Identity {
+    if !namespaces.all_same() {
+        return Identity::App(AppIdentity {
+            engine: None,
+            app_id: None,
+            instance_id: None,
+            extra: Vec::new(),
+            provenance: Provenance::User,
+            namespaces: Some(namespaces),
+            unit: host.unit,
+            nested: Vec::new(),
+        });
+    }
+    match engines.iter().find_map(EngineEvidence::error) {
+        Some((engine, why)) => Identity::unidentified(Reason::EngineEvidence(engine.clone(), why.to_owned())),
+        None => Identity::Host(host),
+    }
 }
 
 /// Whether a path is `dir` or lies in it.
@@ -562,6 +568,53 @@ fn escaped(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::evidence::EngineStanding;
+
+    fn security(standing: EngineStanding) -> EngineEvidence {
+        let engine = crate::identity::SandboxEngine::new("io.snapcraft").unwrap();
+        EngineEvidence { engine, source: EngineSource::SecurityLabel, app_id: None, instance_id: None, standing }
+    }
+
+    #[test]
+    fn t18_evidence_that_could_not_be_read_is_never_the_host() {
+        let unread = [security(EngineStanding::Error("x".into()))];
+        let ignored = [security(EngineStanding::Shared)];
+        let different = Namespaces { mount: Comparison::Different, ..Namespaces::SHARED };
+        let host = || HostIdentity::default();
+        let unread_here = without_a_name(Namespaces::SHARED, &unread, host());
+        assert!(matches!(unread_here, Identity::Unidentified(u) if u.reason.code() == "engine-evidence"));
+        assert!(matches!(without_a_name(different, &unread, host()), Identity::App(app) if app.engine.is_none()));
+        assert!(matches!(without_a_name(Namespaces::SHARED, &ignored, host()), Identity::Host(_)));
+        assert!(matches!(without_a_name(Namespaces::SHARED, &[], host()), Identity::Host(_)));
+    }
+
+    #[test]
+    fn t18_what_could_not_be_read_takes_beside_what_could_unless_it_is_the_same_engines() {
+        let label = |engine: &str| Label {
+            engine: crate::identity::SandboxEngine::new(engine).unwrap(),
+            app_id: Some(AppId::new("a").unwrap()),
+            instance_id: None,
+            extra: Vec::new(),
+        };
+        let unread = [security(EngineStanding::Error("x".into()))];
+        for (engine, expected) in [("org.example.E", 2), ("io.snapcraft", 1)] {
+            let mut said = vec![(label(engine), Provenance::User)];
+            add_what_engines_left(&mut said, &unread);
+            assert_eq!(said.len(), expected, "{engine}");
+        }
+        let mut said = Vec::new();
+        add_what_engines_left(&mut said, &unread);
+        assert_eq!(said, [], "an error named somebody");
+        // What holds by itself is the user's, whatever it stands beside.
+        add_what_engines_left(&mut said, &[security(EngineStanding::Match)]);
+        assert_eq!(said.iter().map(|(_, provenance)| *provenance).collect::<Vec<_>>(), [Provenance::User]);
+    }
+
+    #[test]
+    fn a_path_is_in_a_directory_by_whole_names() {
+        assert!(is_at_or_below(b"/a/b", b"/a") && is_at_or_below(b"/a", b"/a"));
+        assert!(!is_at_or_below(b"/ab", b"/a") && !is_at_or_below(b"/", b"/a"));
+    }
 
     #[test]
     fn t26_text_from_outside_stays_on_its_line() {

@@ -37,6 +37,7 @@ const TESTS: &[Test] = &[
     ("linyaps_is_only_a_claim", BWRAP, others::linyaps_is_only_a_claim),
     ("firejail_is_known_by_roots_files_and_its_starter", Needs::Root, others::firejail_is_known),
     ("t18_no_evidence_gives_more_than_the_host_has", BWRAP, others::no_evidence_gives_more),
+    ("t17_sandbox_that_the_compositor_shares_is_ignored", BWRAP, others::shared_sandbox_is_ignored),
     ("no_file_descriptor_leaks_from_engines", BWRAP, others::no_descriptor_leaks),
 ];
 

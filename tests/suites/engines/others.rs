@@ -1,5 +1,8 @@
 //! Linyaps, firejail, and what holds for all.
 
+use std::process::Command;
+
+use serde_json::{Value, json};
 use wayland_auth::identity::{EngineSource, EngineStanding, Identity, Provenance, Trust};
 use wayland_auth_tests::expect::{APP_ID, ENGINE, expect_app};
 use wayland_auth_tests::{Connection, Context, Outcome, Peers, World, ensure, ensure_eq};
@@ -112,6 +115,22 @@ pub(crate) fn no_evidence_gives_more(world: &World) -> Outcome {
             }
         }
     }
+    Ok(())
+}
+
+/// What the compositor is in itself says nothing of those who are in it too.
+pub(crate) fn shared_sandbox_is_ignored(world: &World) -> Outcome {
+    let info = file(world, info_text(RECORDER, "77").as_bytes())?;
+    let more = ["--proc", "/proc", "--bind", "/sys", "/sys", "--dev", "/dev", "--ro-bind", &info, "/.flatpak-info"];
+    let peer = world.peer().to_str().context("not UTF-8")?;
+    let mut line = bwrap(world, &more)?;
+    // A compositor and its client, side by side; the client lives until the sandbox ends.
+    line.extend(["sh", "-c", r#"sleep 60 & exec "$0" "who=$!""#, peer].map(str::to_owned));
+    let (program, args) = line.split_first().context("no program")?;
+    let output = Command::new(program).args(args).output().context("bwrap")?;
+    let said: Value = serde_json::from_slice(&output.stdout)
+        .context(format!("not JSON: {}", String::from_utf8_lossy(&output.stderr)))?;
+    ensure_eq!((&said["identity"]["kind"], &said["evidence"]["engines"]), (&json!("host"), &json!([])));
     Ok(())
 }
 

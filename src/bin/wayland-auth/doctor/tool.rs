@@ -71,7 +71,11 @@ fn runtime_dir() -> Line {
     const NAME: &str = "XDG_RUNTIME_DIR";
     let remedy = "let pam_systemd or elogind set it, or make a directory of mode 0700 and set it yourself";
     match session::runtime_dir() {
-        None => Line::limited(NAME, "it is not set to an absolute path: Wayland sockets have no place", remedy),
+        None => Line::limited(
+            NAME,
+            "it is not set to an absolute path: Wayland sockets have no place, and no flatpak can be confirmed",
+            remedy,
+        ),
         Some(dir) => match session::runtime_dir_fault(&dir) {
             Some(fault) => Line::limited(NAME, format!("{}: {fault}", shown(&dir)), remedy),
             None => Line::fine(NAME, shown(&dir)),
