@@ -135,11 +135,7 @@ impl Cgroups {
     /// Opens the directory that has this path now.
     pub(crate) fn open_path(&self, path: Vec<u8>) -> Result<Cgroup, Miss> {
         let depth = depth_of(&path)?;
-        let dir = if depth == 0 {
-            rustix::io::fcntl_dupfd_cloexec(self.root(), 0).map_err(|e| Miss::Sys(SysError::new(sys::Call::Open, e)))?
-        } else {
-            sys::open_beneath(self.root(), &path[1..])?
-        };
+        let dir = if depth == 0 { sys::duplicate(self.root())? } else { sys::open_beneath(self.root(), &path[1..])? };
         let id = CgroupId(sys::handle_id(dir.as_fd())?);
         Ok(Cgroup { dir, id, path, depth })
     }

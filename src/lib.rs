@@ -23,6 +23,9 @@ mod sys;
 #[cfg(feature = "wayland")]
 pub mod wayland;
 
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub use sys::fault;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use sys::{inside, spawn, users};

@@ -172,7 +172,7 @@ impl Reference {
         }
         let public = PublicReference::of(&pid.to_string(), procfs);
         if !sys::alive(pidfd)? {
-            return Err(SysError::new(sys::Call::PidfdSignal, rustix::io::Errno::SRCH).into());
+            return Err(SysError::new(sys::Call::PidfdPoll, rustix::io::Errno::SRCH).into());
         }
         Ok(Self { ids: [ids[0], ids[1], ids[2]], _held: held, public })
     }

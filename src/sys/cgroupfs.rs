@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::errno::{Call, SysError, retry};
+use super::errno::{Call, SysError, check, retry};
+use super::fault;
 
 /// `statfs(2)`'s type of cgroup2.
 pub(crate) const CGROUP2_MAGIC: u64 = 0x6367_7270;
@@ -40,6 +41,11 @@ pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd,
     retry(Call::OpenBeneath, || rustix::fs::openat2(root, path, DIR_FLAGS, Mode::empty(), resolve))
 }
 
+/// Another descriptor of an open file.
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
+    retry(Call::Duplicate, || rustix::io::fcntl_dupfd_cloexec(fd, 0))
+}
+
 /// Opens the directory above `dir`.
 pub(crate) fn open_parent(dir: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
     retry(Call::OpenParent, || rustix::fs::openat(dir, c"..", DIR_FLAGS, Mode::empty()))
@@ -53,20 +59,19 @@ pub(crate) fn open_parent(dir: BorrowedFd<'_>) -> Result<OwnedFd, SysError> {
 pub(crate) fn handle_id(dir: BorrowedFd<'_>) -> Result<HandleId, SysError> {
     let mut handle = KernfsHandle { handle_bytes: 8, handle_type: 0, id: [0; 8] };
     let mut mount_id: libc::c_int = 0;
-    // SAFETY: `handle` has the layout of `struct file_handle` with room for the `handle_bytes` it announces, the path is an
-    // empty C string, and `mount_id` is valid for writes.
-    let rc = unsafe {
-        libc::name_to_handle_at(
-            dir.as_raw_fd(),
-            c"".as_ptr(),
-            (&raw mut handle).cast(),
-            &raw mut mount_id,
-            libc::AT_EMPTY_PATH,
-        )
-    };
-    if rc < 0 {
-        return Err(SysError::last(Call::HandleId));
-    }
+    retry(Call::HandleId, || {
+        // SAFETY: `handle` has the layout of `struct file_handle` with room for the `handle_bytes` it announces, the path is an
+        // empty C string, and `mount_id` is valid for writes.
+        check(unsafe {
+            libc::name_to_handle_at(
+                dir.as_raw_fd(),
+                c"".as_ptr(),
+                (&raw mut handle).cast(),
+                &raw mut mount_id,
+                libc::AT_EMPTY_PATH,
+            )
+        })
+    })?;
     if handle.handle_bytes != 8 || handle.handle_type != FILEID_KERNFS {
         return Err(SysError::new(Call::HandleId, Errno::OPNOTSUPP));
     }
@@ -98,11 +103,11 @@ pub(crate) fn get_xattr<'a>(
     name: &CStr,
     buffer: &'a mut [MaybeUninit<u8>],
 ) -> Result<XattrRead<'a>, SysError> {
-    match rustix::io::retry_on_intr(|| rustix::fs::fgetxattr(dir, name, &mut *buffer).map(|(value, _)| value.len())) {
+    match retry(Call::GetXattr, || rustix::fs::fgetxattr(dir, name, &mut *buffer).map(|(value, _)| value.len())) {
         Ok(len) => Ok(XattrRead::Bytes(first(buffer, len))),
-        Err(Errno::NODATA) => Ok(XattrRead::Absent),
-        Err(Errno::RANGE) => Ok(XattrRead::TooLong),
-        Err(errno) => Err(SysError::new(Call::GetXattr, errno)),
+        Err(e) if e.errno == Errno::NODATA => Ok(XattrRead::Absent),
+        Err(e) if e.errno == Errno::RANGE => Ok(XattrRead::TooLong),
+        Err(e) => Err(e),
     }
 }
 
@@ -111,10 +116,10 @@ pub(crate) fn list_xattrs<'a>(
     dir: BorrowedFd<'_>,
     buffer: &'a mut [MaybeUninit<u8>],
 ) -> Result<XattrRead<'a>, SysError> {
-    match rustix::io::retry_on_intr(|| rustix::fs::flistxattr(dir, &mut *buffer).map(|(names, _)| names.len())) {
-        Ok(len) => Ok(XattrRead::Bytes(first(buffer, len))),
-        Err(Errno::RANGE | Errno::TOOBIG) => Ok(XattrRead::TooLong),
-        Err(errno) => Err(SysError::new(Call::ListXattr, errno)),
+    match retry(Call::ListXattr, || rustix::fs::flistxattr(dir, &mut *buffer).map(|(names, _)| names.len())) {
+        Ok(len) => Ok(XattrRead::Bytes(first(buffer, fault::length(len)))),
+        Err(e) if matches!(e.errno, Errno::RANGE | Errno::TOOBIG) => Ok(XattrRead::TooLong),
+        Err(e) => Err(e),
     }
 }
 

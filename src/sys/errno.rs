@@ -2,6 +2,8 @@
 
 use rustix::io::Errno;
 
+use super::fault;
+
 /// The system calls of the look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is named after its call")]
@@ -14,7 +16,7 @@ pub(crate) enum Call {
     PidfdOpen,
     PidfdInfo,
     PidfdNamespace,
-    PidfdSignal,
+    PidfdPoll,
     Open,
     OpenAt,
     OpenBeneath,
@@ -25,6 +27,7 @@ pub(crate) enum Call {
     StatFs,
     ListXattr,
     GetXattr,
+    Duplicate,
 }
 
 impl Call {
@@ -39,7 +42,7 @@ impl Call {
             Self::PidfdOpen => "pidfd_open",
             Self::PidfdInfo => "ioctl(PIDFD_GET_INFO)",
             Self::PidfdNamespace => "ioctl(PIDFD_GET_*_NAMESPACE)",
-            Self::PidfdSignal => "pidfd_send_signal",
+            Self::PidfdPoll => "poll",
             Self::Open => "open",
             Self::OpenAt => "openat",
             Self::OpenBeneath => "openat2",
@@ -50,6 +53,7 @@ impl Call {
             Self::StatFs => "fstatfs",
             Self::ListXattr => "flistxattr",
             Self::GetXattr => "fgetxattr",
+            Self::Duplicate => "fcntl(F_DUPFD_CLOEXEC)",
         }
     }
 }
@@ -87,12 +91,6 @@ impl SysError {
         Self { call, errno }
     }
 
-    /// The errno of the `libc` call that just failed.
-    pub(crate) fn last(call: Call) -> Self {
-        let code = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
-        Self { call, errno: Errno::from_raw_os_error(code) }
-    }
-
     /// The kernel's own words.
     pub(crate) fn message(&self) -> String {
         std::io::Error::from(self.errno).to_string()
@@ -118,11 +116,7 @@ impl SysError {
             (C::PidfdInfo | C::PidfdNamespace, Errno::NOTTY | Errno::INVAL) => M::Unsupported,
             (C::PidfdNamespace, Errno::OPNOTSUPP) => M::Unsupported,
             (C::PidfdInfo, Errno::REMOTE) => M::Foreign,
-            // The signal is none, and the descriptor a pidfd: what is left is a process outside our pid namespace.
-            (C::PidfdSignal, Errno::INVAL) => M::Foreign,
-            (C::PidfdInfo | C::PidfdNamespace | C::PidfdSignal | C::PidfdOpen | C::OpenAt | C::Read, Errno::SRCH) => {
-                M::Reaped
-            }
+            (C::PidfdInfo | C::PidfdNamespace | C::PidfdOpen | C::OpenAt | C::Read, Errno::SRCH) => M::Reaped,
 
             (C::OpenBeneath, Errno::NOSYS) => M::Unsupported,
             // Beneath the root nothing may lead out, be a link or be another mount; a cgroup path has none of these.
@@ -136,7 +130,27 @@ impl SysError {
     }
 }
 
-/// Repeats `call` while a signal interrupts it.
-pub(crate) fn retry<T>(call: Call, f: impl FnMut() -> rustix::io::Result<T>) -> Result<T, SysError> {
-    rustix::io::retry_on_intr(f).map_err(|errno| SysError::new(call, errno))
+/// How often a call is repeated that signals interrupt: more often nobody is lucky.
+const INTERRUPTS_MAX: u32 = 64;
+
+/// Makes a call; repeats it while a signal interrupts it, a bounded number of times.
+///
+/// Every system call of the look-up passes here, so that there is one place at which a test can make it fail.
+pub(crate) fn retry<T>(call: Call, mut f: impl FnMut() -> rustix::io::Result<T>) -> Result<T, SysError> {
+    let mut interrupts = 0;
+    loop {
+        match fault::enter(call).and_then(|()| f()) {
+            Err(Errno::INTR) if interrupts < INTERRUPTS_MAX => interrupts += 1,
+            result => return result.map_err(|errno| SysError::new(call, errno)),
+        }
+    }
+}
+
+/// The answer of a `libc` call that says -1 when it fails.
+pub(crate) fn check(rc: libc::c_int) -> rustix::io::Result<libc::c_int> {
+    if rc >= 0 {
+        return Ok(rc);
+    }
+    let code = std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+    Err(Errno::from_raw_os_error(code))
 }

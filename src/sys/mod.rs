@@ -2,7 +2,7 @@
 //!
 //! This is the only module with unsafe code: calls that rustix lacks go through `libc`. Every
 //! call that the look-up makes stands here, so that there is one place that gives an errno its
-//! [`Meaning`], and one place at which a test could make a call fail.
+//! [`Meaning`], and one place at which a test makes a call fail (`fault`).
 
 #![allow(unsafe_code)]
 
@@ -10,6 +10,11 @@ mod cgroupfs;
 mod errno;
 #[cfg(feature = "cli")]
 pub mod inside;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
+#[cfg(not(feature = "fault-injection"))]
+#[path = "no_fault.rs"]
+mod fault;
 mod pidfd;
 mod procfs;
 mod rooted;
@@ -20,8 +25,8 @@ pub mod spawn;
 pub mod users;
 
 pub(crate) use cgroupfs::{
-    CGROUP2_MAGIC, Ownership, XattrRead, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath, open_dir,
-    open_parent, ownership, ownership_at,
+    CGROUP2_MAGIC, Ownership, XattrRead, duplicate, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath,
+    open_dir, open_parent, ownership, ownership_at,
 };
 pub(crate) use errno::{Call, Meaning, SysError};
 pub(crate) use pidfd::{NamespaceKind, PIDFS_MAGIC, alive, namespace, namespace_fd_id, open_pidfd, pidfd_info};

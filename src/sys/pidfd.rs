@@ -2,9 +2,11 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-use super::errno::{Call, SysError, retry};
+use super::errno::{Call, SysError, check, retry};
+use super::fault;
 use super::procfs::NamespaceId;
 
 /// `statfs(2)`'s type of pidfs (Linux 6.9); older pidfds are anonymous inodes.
@@ -62,13 +64,13 @@ pub(crate) struct PidfdInfo {
 /// * Linux commit cdda1f26e74b (6.13), `include/uapi/linux/pidfd.h`
 pub(crate) fn pidfd_info(pidfd: BorrowedFd<'_>) -> Result<PidfdInfo, SysError> {
     let mut info = RawPidfdInfo { mask: INFO_PID | INFO_CGROUPID, ..RawPidfdInfo::default() };
-    // SAFETY: the request carries the size of `info`, which is valid for reads and writes of that size; all its fields are
-    // integers. A descriptor of another kind answers ENOTTY and touches nothing.
-    let rc = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
-    if rc < 0 {
-        return Err(SysError::last(Call::PidfdInfo));
-    }
-    let has = |bit| info.mask & bit != 0;
+    retry(Call::PidfdInfo, || {
+        // SAFETY: the request carries the size of `info`, which is valid for reads and writes of that size; all its fields are
+        // integers. A descriptor of another kind answers ENOTTY and touches nothing.
+        check(unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) })
+    })?;
+    let mask = fault::mask(info.mask, INFO_PID, INFO_CGROUPID);
+    let has = |bit| mask & bit != 0;
     Ok(PidfdInfo {
         pid: (has(INFO_PID) && info.pid != 0).then_some(info.pid),
         cgroup: (has(INFO_CGROUPID) && info.cgroupid != 0).then_some(info.cgroupid),
@@ -112,11 +114,10 @@ impl NamespaceKind {
 ///
 /// * Linux commit 5b08bd408534 (6.11), `include/uapi/linux/pidfd.h`
 pub(crate) fn namespace(pidfd: BorrowedFd<'_>, kind: NamespaceKind) -> Result<NamespaceId, SysError> {
-    // SAFETY: the request takes no argument; a descriptor of another kind answers ENOTTY.
-    let raw = unsafe { libc::ioctl(pidfd.as_raw_fd(), kind.request(), 0 as libc::c_ulong) };
-    if raw < 0 {
-        return Err(SysError::last(Call::PidfdNamespace));
-    }
+    let raw = retry(Call::PidfdNamespace, || {
+        // SAFETY: the request takes no argument; a descriptor of another kind answers ENOTTY.
+        check(unsafe { libc::ioctl(pidfd.as_raw_fd(), kind.request(), 0 as libc::c_ulong) })
+    })?;
     // SAFETY: the kernel has just opened this descriptor (close-on-exec) for us; nobody else knows of it.
     let fd = unsafe { OwnedFd::from_raw_fd(raw) };
     namespace_fd_id(fd.as_fd())
@@ -124,25 +125,24 @@ pub(crate) fn namespace(pidfd: BorrowedFd<'_>, kind: NamespaceKind) -> Result<Na
 
 /// The identity of the namespace that `fd` is open on.
 pub(crate) fn namespace_fd_id(fd: BorrowedFd<'_>) -> Result<NamespaceId, SysError> {
-    let stat = rustix::fs::fstat(fd).map_err(|errno| SysError::new(Call::Stat, errno))?;
+    let stat = retry(Call::Stat, || rustix::fs::fstat(fd))?;
     Ok(NamespaceId { device: stat.st_dev, inode: stat.st_ino })
 }
 
-/// Whether the process was not reaped: then its pid cannot belong to another.
+/// Whether the process has not ended: then it was not reaped, and its pid cannot belong to another. A thread is enough.
+///
+/// No privilege is needed. Signal 0 would not do: its `EPERM` may come from a filter of ours (seccomp, Landlock) that
+/// does not look whether there is a process.
+///
+/// # References
+///
+/// * [pidfd_open(2)](https://man7.org/linux/man-pages/man2/pidfd_open.2.html): a pidfd becomes readable when its process
+///   ends, and stays so (Linux 5.3)
 pub(crate) fn alive(pidfd: BorrowedFd<'_>) -> Result<bool, SysError> {
-    // SAFETY: signal 0 is only checked for, never sent; a null `siginfo` is allowed.
-    let rc = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), 0, std::ptr::null::<libc::siginfo_t>(), 0u32)
-    };
-    if rc == 0 {
-        return Ok(true);
-    }
-    match SysError::last(Call::PidfdSignal) {
-        e if e.errno == Errno::SRCH => Ok(false),
-        // We may not signal it, so it is there.
-        e if e.errno == Errno::PERM => Ok(true),
-        e => Err(e),
-    }
+    let mut fds = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    retry(Call::PidfdPoll, || rustix::event::poll(&mut fds, Some(&now)))?;
+    Ok(fds[0].revents().is_empty())
 }
 
 /// A pidfd of the process that has this pid now. For looking at a process by hand; never for a peer.

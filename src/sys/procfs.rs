@@ -6,6 +6,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::errno::{Call, SysError, retry};
+use super::fault;
 
 /// `statfs(2)`'s type of procfs.
 const PROC_MAGIC: u64 = 0x9fa0;
@@ -110,7 +111,7 @@ pub(crate) fn read_all(fd: BorrowedFd<'_>, limit: ReadLimit) -> Result<Vec<u8>, 
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        let n = retry(Call::Read, || rustix::io::read(fd, &mut chunk))?;
+        let n = retry(Call::Read, || rustix::io::read(fd, fault::room(&mut chunk)))?;
         if n == 0 {
             return Ok(bytes);
         }
@@ -126,7 +127,7 @@ pub(crate) fn read_all(fd: BorrowedFd<'_>, limit: ReadLimit) -> Result<Vec<u8>, 
 pub(crate) fn read_single(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, SysError> {
     let mut len = 0;
     while len < buffer.len() {
-        let n = retry(Call::Read, || rustix::io::pread(fd, &mut buffer[len..], len as u64))?;
+        let n = retry(Call::Read, || rustix::io::pread(fd, fault::room(&mut buffer[len..]), len as u64))?;
         len += n;
         // The kernel writes whole lines: a piece that does not end in one was cut by the buffer or by a page.
         if n == 0 || buffer[..len].last() == Some(&b'\n') {

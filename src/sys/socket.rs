@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use super::errno::{Call, SysError};
+use super::errno::{Call, SysError, check, retry};
 
 /// `SO_PEERPIDFD`, Linux 6.5.
 const SO_PEERPIDFD: libc::c_int = libc::SO_PEERPIDFD;
@@ -31,11 +31,14 @@ fn get_option(
     buffer: &mut [MaybeUninit<u8>],
 ) -> Result<usize, SysError> {
     let mut len = libc::socklen_t::try_from(buffer.len()).unwrap_or(libc::socklen_t::MAX);
-    // SAFETY: `buffer` is valid for writes of its own length, `len` holds no more than that, and the kernel writes at most
-    // `len` bytes; `fd` is open for as long as it is borrowed.
-    let rc =
-        unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, buffer.as_mut_ptr().cast(), &raw mut len) };
-    if rc < 0 { Err(SysError::last(call)) } else { Ok((len as usize).min(buffer.len())) }
+    retry(call, || {
+        // SAFETY: `buffer` is valid for writes of its own length, `len` holds no more than that, and the kernel writes at most
+        // `len` bytes; `fd` is open for as long as it is borrowed.
+        check(unsafe {
+            libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, buffer.as_mut_ptr().cast(), &raw mut len)
+        })
+    })?;
+    Ok((len as usize).min(buffer.len()))
 }
 
 /// Reads a socket option of exactly `N` bytes.
@@ -66,9 +69,9 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> Result<PeerCred, SysError> {
 
 /// A socket pair of our own, to ask the kernel about itself.
 pub(crate) fn own_socket_pair() -> Result<(UnixStream, UnixStream), SysError> {
-    UnixStream::pair().map_err(|e| {
-        let errno = e.raw_os_error().map_or(rustix::io::Errno::IO, rustix::io::Errno::from_raw_os_error);
-        SysError::new(Call::SocketPair, errno)
+    retry(Call::SocketPair, || {
+        UnixStream::pair()
+            .map_err(|e| e.raw_os_error().map_or(rustix::io::Errno::IO, rustix::io::Errno::from_raw_os_error))
     })
 }
 
