@@ -6,7 +6,7 @@ use std::fmt;
 use std::os::fd::AsFd;
 
 use crate::cgroup::{CgroupMountError, Cgroups};
-use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError};
+use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError, unless_short};
 pub(crate) use place::{field, has_mount, pid_levels};
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO`), fixed since Linux 3.8.
@@ -79,8 +79,11 @@ impl Support {
     ///
     /// The kernel's error if file descriptors or memory ran out: that says nothing about the machine.
     pub fn probe() -> std::io::Result<Self> {
-        let procfs = Procfs::open().ok();
-        let cgroups = procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open);
+        let procfs = unless_short(Procfs::open()).map_err(|e| e.errno)?;
+        let cgroups = match procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open) {
+            Err(CgroupMountError::Resources { source }) => return Err(source),
+            cgroups => cgroups,
+        };
         Self::probe_with(procfs.as_ref(), &cgroups).map_err(|e| e.errno.into())
     }
 
@@ -89,33 +92,42 @@ impl Support {
         procfs: Option<&Procfs>,
         cgroups: &Result<Cgroups, CgroupMountError>,
     ) -> Result<Self, SysError> {
-        let pair = sys::own_socket_pair();
-        let security_labels = pair.as_ref().is_ok_and(|(a, _b)| sys::peer_security(a.as_fd()).is_ok());
-        let own = match pair.and_then(|(a, _b)| sys::peer_pidfd(a.as_fd())) {
-            Err(e) if e.meaning() == Meaning::Resources => return Err(e),
-            own => own.ok(),
-        };
-        let own = own.as_ref().map(AsFd::as_fd);
-        let supported = |result: Result<(), sys::SysError>| match result {
-            Ok(()) => true,
-            Err(e) => e.meaning() != Meaning::Unsupported,
+        let pair = unless_short(sys::own_socket_pair())?;
+        let ours = pair.as_ref().map(|(ours, _)| ours.as_fd());
+        let (mut security_labels, mut own) = (false, None);
+        if let Some(ours) = ours {
+            security_labels = unless_short(sys::peer_security(ours))?.is_some();
+            own = unless_short(sys::peer_pidfd(ours))?;
+        }
+        let (mut pidfs, mut pidfd_info, mut pidfd_namespaces) = (false, false, false);
+        if let Some(own) = own.as_ref().map(AsFd::as_fd) {
+            pidfs = unless_short(sys::file_system_type(own))? == Some(sys::PIDFS_MAGIC);
+            pidfd_info = unless_short(sys::pidfd_info(own))?.is_some_and(|info| info.cgroup.is_some());
+            pidfd_namespaces = match sys::namespace(own, NamespaceKind::User) {
+                Ok(_) => true,
+                Err(e) if e.meaning() == Meaning::Resources => return Err(e),
+                Err(e) => e.meaning() != Meaning::Unsupported,
+            };
+        }
+        let initial_user_namespace = match procfs {
+            Some(procfs) => unless_short(procfs.own_namespace(NamespaceKind::User.file()))?
+                .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
+            None => false,
         };
         let cgroups = cgroups.as_ref();
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
             peer_pidfd: own.is_some(),
-            pidfs: own.is_some_and(|fd| sys::file_system_type(fd) == Ok(sys::PIDFS_MAGIC)),
-            pidfd_info: own.is_some_and(|fd| sys::pidfd_info(fd).is_ok_and(|info| info.cgroup.is_some())),
-            pidfd_namespaces: own.is_some_and(|fd| supported(sys::namespace(fd, NamespaceKind::User).map(drop))),
+            pidfs,
+            pidfd_info,
+            pidfd_namespaces,
             cgroup2: match cgroups {
                 Ok(cgroups) => Ok(cgroups.mount_point().display().to_string().escape_debug().to_string()),
                 Err(e) => Err(e.to_string()),
             },
             procfs: procfs.is_some(),
             security_labels,
-            initial_user_namespace: procfs
-                .and_then(|p| p.own_namespace(NamespaceKind::User.file()).ok())
-                .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
+            initial_user_namespace,
             apart: procfs.and_then(place::apart_from_first_process),
         })
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::evidence::{NamespaceEvidence, NamespaceRoute};
 use crate::kernel::{field, has_mount, pid_levels};
-use crate::sys::{self, Meaning, NamespaceId, NamespaceKind, Procfs, ReadLimit, SysError};
+use crate::sys::{self, Meaning, NamespaceId, NamespaceKind, Procfs, ReadLimit, SysError, unless_short};
 
 /// The map of a user namespace in which every user is himself.
 const IDENTITY_MAP: [&str; 3] = ["0", "0", "4294967295"];
@@ -149,7 +149,7 @@ impl From<SysError> for Unknown {
 
 impl Reference {
     /// Our own namespaces.
-    pub(super) fn ours(procfs: &Procfs) -> Result<Self, ReferenceError> {
+    pub(super) fn ours(procfs: &Procfs) -> Result<Self, SysError> {
         let mut held = Vec::new();
         let mut ids = Vec::new();
         for kind in NamespaceKind::ALL {
@@ -158,11 +158,11 @@ impl Reference {
             ids.push(id);
         }
         let ids = [ids[0], ids[1], ids[2]];
-        Ok(Self { ids, _held: held, public: PublicReference::of("self", procfs) })
+        Ok(Self { ids, _held: held, public: PublicReference::of("self", procfs)? })
     }
 
     /// The namespaces of another process, which must stay alive.
-    pub(super) fn of(procfs: &Procfs, pidfd: BorrowedFd<'_>, pid: u32) -> Result<Self, ReferenceError> {
+    pub(super) fn of(procfs: &Procfs, pidfd: BorrowedFd<'_>, pid: u32) -> Result<Self, SysError> {
         let mut held = Vec::new();
         let mut ids = Vec::new();
         for kind in NamespaceKind::ALL {
@@ -170,9 +170,9 @@ impl Reference {
             ids.push(sys::namespace_fd_id(fd.as_fd())?);
             held.push(fd);
         }
-        let public = PublicReference::of(&pid.to_string(), procfs);
+        let public = PublicReference::of(&pid.to_string(), procfs)?;
         if !sys::alive(pidfd)? {
-            return Err(SysError::new(sys::Call::PidfdPoll, rustix::io::Errno::SRCH).into());
+            return Err(SysError::new(sys::Call::PidfdPoll, rustix::io::Errno::SRCH));
         }
         Ok(Self { ids: [ids[0], ids[1], ids[2]], _held: held, public })
     }
@@ -224,16 +224,17 @@ impl Reference {
 
 impl PublicReference {
     /// What the process `name` (`self` or a pid) shows; `None` where that would not tell its
-    /// namespaces from those of others.
-    fn of(name: &str, procfs: &Procfs) -> Option<Self> {
-        let uid_map = procfs.read(&format!("{name}/uid_map"), SMALL).ok()?;
-        let status = procfs.read(&format!("{name}/status"), SMALL).ok()?;
+    /// namespaces from those of others. An error is a shortage, which tells nothing.
+    fn of(name: &str, procfs: &Procfs) -> Result<Option<Self>, SysError> {
+        let Some(uid_map) = unless_short(procfs.read(&format!("{name}/uid_map"), SMALL))? else { return Ok(None) };
+        let Some(status) = unless_short(procfs.read(&format!("{name}/status"), SMALL))? else { return Ok(None) };
         // In any other user namespace a child could be given the very map that we have, and in any
         // other pid namespace a process of ours has several pids.
         if !is_identity_map(&uid_map) || pid_levels(&status) != Some(1) {
-            return None;
+            return Ok(None);
         }
-        procfs.root_mount_of(name).ok().map(|root_mount| Self { root_mount })
+        let root_mount = unless_short(procfs.root_mount_of(name))?;
+        Ok(root_mount.map(|root_mount| Self { root_mount }))
     }
 
     fn compare(&self, process: BorrowedFd<'_>) -> Result<Namespaces, Unknown> {

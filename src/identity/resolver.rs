@@ -122,11 +122,7 @@ impl ResolverBuilder {
     /// cannot identify anybody.
     pub fn build(self) -> Result<Resolver, ResolverError> {
         let c_names = self.names.to_c()?;
-        let shortage = |e: &SysError| e.meaning() == Meaning::Resources;
-        let procfs = match Procfs::open() {
-            Err(e) if shortage(&e) => return Err(ResolverError::resources(e)),
-            procfs => procfs.ok(),
-        };
+        let procfs = sys::unless_short(Procfs::open()).map_err(ResolverError::resources)?;
         let cgroups = match procfs.as_ref().map_or(Err(CgroupMountError::NoProc), Cgroups::open) {
             Err(CgroupMountError::Resources { source }) => return Err(ResolverError::Resources { source }),
             cgroups => cgroups,
@@ -144,14 +140,16 @@ impl ResolverBuilder {
             (Some(procfs), Ok(cgroups)) => {
                 let reference = match &self.host_reference {
                     Some(pidfd) => {
-                        let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier).map_err(ReferenceError::from)?;
+                        let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier).map_err(ResolverError::reference)?;
                         // Where we are ourselves does not matter then.
                         support.apart = Some(Vec::new());
-                        Reference::of(&procfs, pidfd.as_fd(), pid)?
+                        Reference::of(&procfs, pidfd.as_fd(), pid)
                     }
-                    None => Reference::ours(&procfs)?,
+                    None => Reference::ours(&procfs),
                 };
-                let own_mounts = procfs.own_namespace(NamespaceKind::Mount.file()).ok().map(|(_, id)| id);
+                let reference = reference.map_err(ResolverError::reference)?;
+                let own_mounts = sys::unless_short(procfs.own_namespace(NamespaceKind::Mount.file()));
+                let own_mounts = own_mounts.map_err(ResolverError::resources)?.map(|(_, id)| id);
                 let own_path = procfs.open_file("self/cgroup").ok().and_then(|file| cgroup::read_path(&file).ok());
                 let surroundings = Surroundings { uid, runtime_dir, own_mounts, security };
                 Some(Parts { procfs, cgroups, reference, own: Own::new(tier), own_path, surroundings })
@@ -193,6 +191,13 @@ pub enum ResolverError {
 impl ResolverError {
     fn resources(error: SysError) -> Self {
         Self::Resources { source: error.errno.into() }
+    }
+
+    fn reference(error: SysError) -> Self {
+        match error.meaning() {
+            Meaning::Resources => Self::resources(error),
+            _ => Self::Reference(error.into()),
+        }
     }
 }
 

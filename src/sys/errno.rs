@@ -130,6 +130,14 @@ impl SysError {
     }
 }
 
+/// What cannot be had is `None`; a shortage is an error, since it passes and tells nothing of the machine.
+pub(crate) fn unless_short<T>(result: Result<T, SysError>) -> Result<Option<T>, SysError> {
+    match result {
+        Err(e) if e.meaning() == Meaning::Resources => Err(e),
+        result => Ok(result.ok()),
+    }
+}
+
 /// How often a call is repeated that signals interrupt: more often nobody is lucky.
 const INTERRUPTS_MAX: u32 = 64;
 

@@ -8,13 +8,13 @@
 
 mod cgroupfs;
 mod errno;
-#[cfg(feature = "cli")]
-pub mod inside;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
 #[cfg(not(feature = "fault-injection"))]
 #[path = "no_fault.rs"]
 mod fault;
+#[cfg(feature = "cli")]
+pub mod inside;
 mod pidfd;
 mod procfs;
 mod rooted;
@@ -28,7 +28,7 @@ pub(crate) use cgroupfs::{
     CGROUP2_MAGIC, Ownership, XattrRead, duplicate, file_system_type, get_xattr, handle_id, list_xattrs, open_beneath,
     open_dir, open_parent, ownership, ownership_at,
 };
-pub(crate) use errno::{Call, Meaning, SysError};
+pub(crate) use errno::{Call, Meaning, SysError, unless_short};
 pub(crate) use pidfd::{NamespaceKind, PIDFS_MAGIC, alive, namespace, namespace_fd_id, open_pidfd, pidfd_info};
 pub(crate) use procfs::{NamespaceId, Procfs, ReadLimit, pinned_namespace, read_all, read_pinned, read_single};
 pub(crate) use rooted::{file_status, open_entry, open_file_beneath, open_root};
