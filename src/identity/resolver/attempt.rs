@@ -294,10 +294,10 @@ impl Resolver {
     fn mark_shared(&self, parts: &Parts, cgroup: &Cgroup, labels: &mut [Labelled]) -> Result<(), Stop> {
         let own = match parts.own.ids(&parts.cgroups, &parts.procfs) {
             Ok(own) => own,
-            // A shortage passes: with it the answer would be another one than a moment later.
-            Err(Miss::Sys(e)) if e.meaning() == Meaning::Resources => return Err(e.into()),
-            // If our own place cannot be told, nothing counts as shared: that only takes rights away.
-            Err(_) => return Ok(()),
+            // We are above all that we can see: nothing that we see holds us.
+            Err(Miss::Outside) => return Ok(()),
+            // A label that is ours too would be taken for the peer's own, and a rule may give that more than the host has.
+            Err(miss) => return Err(miss.into()),
         };
         for label in labels {
             let id = match &label.above {
