@@ -123,6 +123,8 @@ impl SysError {
             (C::OpenBeneath, Errno::XDEV | Errno::LOOP) => M::Gone,
             (C::HandleId, Errno::OPNOTSUPP) => M::Unsupported,
             (C::ListXattr | C::GetXattr, Errno::OPNOTSUPP) => M::Unsupported,
+            // Listed, and then not there: worth another look.
+            (C::GetXattr, Errno::NODATA) => M::Gone,
             (_, Errno::NOENT | Errno::NOTDIR | Errno::NODEV) => M::Gone,
             (_, Errno::ACCESS | Errno::PERM) => M::Denied,
             _ => M::Fault,

@@ -326,7 +326,12 @@ impl Resolver {
         };
         let mut raw = RawLabel::default();
         for name in &self.c_names {
-            raw.values.push(if is_listed(name) { read_value(dir, name)? } else { RawValue::Absent });
+            let value = if is_listed(name) { read_value(dir, name)? } else { RawValue::Absent };
+            if listed.is_some() && is_listed(name) && value == RawValue::Absent {
+                // It was there a moment ago: somebody is changing the label.
+                return Err(SysError::new(sys::Call::GetXattr, rustix::io::Errno::NODATA));
+            }
+            raw.values.push(value);
         }
         Ok((!raw.is_empty()).then_some(raw))
     }
