@@ -6,11 +6,33 @@ use std::fmt;
 use std::os::fd::AsFd;
 
 use crate::cgroup::{CgroupMountError, Cgroups};
-use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError, unless_short};
+use crate::sys::{self, Meaning, NamespaceKind, Procfs, ReadLimit, SysError, unless_short};
 pub(crate) use place::{field, has_mount, pid_levels};
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO`), fixed since Linux 3.8.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+
+/// The most of `/proc/self/mountinfo` that is read.
+const MOUNTINFO: ReadLimit = ReadLimit(16 * 1024 * 1024);
+
+/// The option by which `/proc` hides processes from those who may not ptrace them.
+///
+/// # References
+///
+/// * [proc(5)](https://man7.org/linux/man-pages/man5/proc.5.html), `hidepid`
+fn hidepid(mountinfo: &[u8]) -> Option<String> {
+    // What is mounted over another comes later.
+    let lines = mountinfo.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let proc = lines.filter_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut fields = file_system.split(' ');
+        let is_proc = mount.split(' ').nth(4) == Some("/proc") && fields.next() == Some("proc");
+        is_proc.then(|| fields.nth(1).unwrap_or_default())
+    });
+    let shown = ["hidepid=0", "hidepid=off"];
+    let option = proc.last()?.split(',').find(|option| option.starts_with("hidepid=") && !shown.contains(option))?;
+    Some(option.escape_debug().to_string())
+}
 
 /// What can be proven here.
 ///
@@ -37,6 +59,9 @@ pub struct Support {
     pub procfs: bool,
     /// A security module tells the labels of peers (`SO_PEERSEC`).
     pub security_labels: bool,
+    /// The option by which `/proc` hides processes (`hidepid=invisible`), if it does. Those of other users are then
+    /// unidentified, and so are our own user's that may not be ptraced.
+    pub hidden_processes: Option<String>,
     /// We are in the initial user namespace: without that no label counts as root's.
     pub initial_user_namespace: bool,
     /// The namespaces (`user`, `mount`, `pid`) that are ours alone and not the session's, for which the process with
@@ -114,6 +139,10 @@ impl Support {
                 .is_some_and(|(_, id)| id.inode == INITIAL_USER_NAMESPACE),
             None => false,
         };
+        let hidden_processes = match procfs {
+            Some(procfs) => unless_short(procfs.read("self/mountinfo", MOUNTINFO))?.as_deref().and_then(hidepid),
+            None => None,
+        };
         let cgroups = cgroups.as_ref();
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -127,6 +156,7 @@ impl Support {
             },
             procfs: procfs.is_some(),
             security_labels,
+            hidden_processes,
             initial_user_namespace,
             apart: procfs.and_then(place::apart_from_first_process),
         })
@@ -180,6 +210,20 @@ impl Support {
                 needed(self.procfs),
                 yes(self.procfs, "/proc is readable", "/proc is not there, or is that of another pid namespace"),
                 (!self.procfs).then(|| "mount it where the compositor runs: `mount -t proc proc /proc`".to_owned()),
+            ),
+            check(
+                "processes of others",
+                limited(self.hidden_processes.is_none()),
+                self.hidden_processes.as_ref().map_or_else(
+                    || "/proc shows every process".to_owned(),
+                    |option| {
+                        format!("/proc is mounted with {option}: clients that may not be ptraced are unidentified")
+                    },
+                ),
+                self.hidden_processes.is_some().then(|| {
+                    "mount it without, or with `gid=` of a group that the compositor is in: `mount -o remount,hidepid=0 /proc`"
+                        .to_owned()
+                }),
             ),
             check(
                 "namespaces",
@@ -252,5 +296,23 @@ impl fmt::Display for Support {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topmost_proc_says_whom_it_hides() {
+        let plain = "22 1 0:21 / /proc rw,relatime shared:5 - proc proc rw\n";
+        let other = "23 1 0:22 / /mnt/proc rw - proc proc rw,hidepid=invisible\n";
+        let hides = "40 1 0:50 / /proc rw - proc none rw,gid=5,hidepid=invisible\n";
+        assert_eq!(hidepid(plain.as_bytes()), None);
+        assert_eq!(hidepid(format!("{plain}{other}").as_bytes()), None);
+        assert_eq!(hidepid(format!("{plain}{hides}").as_bytes()).as_deref(), Some("hidepid=invisible"));
+        assert_eq!(hidepid(format!("{hides}{plain}").as_bytes()), None);
+        assert_eq!(hidepid(b"40 1 0:50 / /proc rw - proc none rw,hidepid=off\n"), None);
+        assert_eq!(hidepid(b"garbage - proc\n"), None);
     }
 }
