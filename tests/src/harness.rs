@@ -124,14 +124,24 @@ impl World {
 /// Runs the tests of a program. `peer` is the path of the program that plays the clients.
 #[must_use]
 pub fn main(peer: &str, tests: &[Test]) -> ExitCode {
-    start(peer, tests.iter().map(|&(name, needs, test)| Prepared { name, needs, run: Box::new(test) }).collect())
+    start(peer, prepare(tests), None)
+}
+
+/// Runs the tests of a program one after the other: each sees all that the process does, such as its descriptors.
+#[must_use]
+pub fn main_in_turn(peer: &str, tests: &[Test]) -> ExitCode {
+    start(peer, prepare(tests), Some(1))
+}
+
+fn prepare(tests: &[Test]) -> Vec<Prepared> {
+    tests.iter().map(|&(name, needs, test)| Prepared { name, needs, run: Box::new(test) }).collect()
 }
 
 /// Runs tests that ask nothing of the world but to be in it.
 #[must_use]
 pub fn main_of_plain(peer: &str, tests: &[PlainTest]) -> ExitCode {
     let prepare = |&(name, test): &PlainTest| Prepared { name, needs: Needs::Nothing, run: Box::new(move |_| test()) };
-    start(peer, tests.iter().map(prepare).collect())
+    start(peer, tests.iter().map(prepare).collect(), None)
 }
 
 /// Runs what is no list of tests in such a world.
@@ -140,8 +150,8 @@ pub fn main_in_world(peer: &Path, run: impl FnOnce(&World) -> Result<ExitCode, S
     start_with(peer, |world| run(&world))
 }
 
-fn start(peer: &str, tests: Vec<Prepared>) -> ExitCode {
-    start_with(Path::new(peer), |world| Ok(run_tests(world, tests)))
+fn start(peer: &str, tests: Vec<Prepared>, threads: Option<usize>) -> ExitCode {
+    start_with(Path::new(peer), |world| Ok(run_tests(world, tests, threads)))
 }
 
 fn start_with(peer: &Path, run: impl FnOnce(Arc<World>) -> Result<ExitCode, String>) -> ExitCode {
@@ -241,8 +251,9 @@ fn run_here(peer: &Path, run: impl FnOnce(Arc<World>) -> Result<ExitCode, String
     code
 }
 
-fn run_tests(world: Arc<World>, tests: Vec<Prepared>) -> ExitCode {
-    let arguments = Arguments::from_args();
+fn run_tests(world: Arc<World>, tests: Vec<Prepared>, threads: Option<usize>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = threads.or(arguments.test_threads);
     let mut skipped = BTreeMap::new();
     let trials = tests.into_iter().map(|Prepared { name, needs, run }| {
         let missing = missing(needs, &world);
