@@ -23,14 +23,15 @@ const MOUNTINFO: ReadLimit = ReadLimit(16 * 1024 * 1024);
 fn hidepid(mountinfo: &[u8]) -> Option<String> {
     // What is mounted over another comes later.
     let lines = mountinfo.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    let proc = lines.filter_map(|line| {
+    let mut proc = lines.filter_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = file_system.split(' ');
         let is_proc = mount.split(' ').nth(4) == Some("/proc") && fields.next() == Some("proc");
         is_proc.then(|| fields.nth(1).unwrap_or_default())
     });
     let shown = ["hidepid=0", "hidepid=off"];
-    let option = proc.last()?.split(',').find(|option| option.starts_with("hidepid=") && !shown.contains(option))?;
+    let option =
+        proc.next_back()?.split(',').find(|option| option.starts_with("hidepid=") && !shown.contains(option))?;
     Some(option.escape_debug().to_string())
 }
 

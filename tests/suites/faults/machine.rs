@@ -66,7 +66,7 @@ pub(crate) fn shortage_at_the_start(_: &World) -> Outcome {
     let (truth, calls) = calls_at_the_start()?;
     let mut refused = 0;
     let mut cases = 0;
-    for at in 0..calls.len() {
+    for (at, &call) in calls.iter().enumerate() {
         for (&errno, extent) in SHORTAGE.iter().flat_map(|errno| [(errno, Extent::Once), (errno, Extent::Everything)]) {
             let fault = Fault { at, extent, answer: Answer::Errno(errno) };
             let before = open_descriptors()?;
@@ -74,18 +74,18 @@ pub(crate) fn shortage_at_the_start(_: &World) -> Outcome {
             ensure!(trace.injected > 0, "nothing failed: {fault:?}");
             match built {
                 Err(ResolverError::Resources { .. }) => refused += 1,
-                Err(e) => return Err(format!("{} {fault:?}: {e}, {e:?}", calls[at])),
+                Err(e) => return Err(format!("{} {fault:?}: {e}, {e:?}", call)),
                 // Only a short cut may be missing, never an answer.
                 Ok(resolver) => {
-                    ensure_eq!(resolver.support(), truth.support(), "{} {fault:?}", calls[at]);
-                    ensure_eq!(calls[at], "pidfd_open", "{fault:?} went unnoticed");
+                    ensure_eq!(resolver.support(), truth.support(), "{} {fault:?}", call);
+                    ensure_eq!(call, "pidfd_open", "{fault:?} went unnoticed");
                 }
             }
             let support = fault::run(Some(fault), Support::probe).0;
             if let Ok(support) = support {
-                ensure_eq!(&support, truth.support(), "{} {fault:?}", calls[at]);
+                ensure_eq!(&support, truth.support(), "{} {fault:?}", call);
             }
-            ensure_eq!(open_descriptors()?, before, "descriptors are left: {} {fault:?}", calls[at]);
+            ensure_eq!(open_descriptors()?, before, "descriptors are left: {} {fault:?}", call);
             cases += 1;
         }
     }
