@@ -26,8 +26,8 @@ use crate::tally::{Tally, word};
 pub(crate) const INSIDE: &str = "--inside-pid-namespace";
 
 /// How often a pid is used again before the look-up.
-const ROUNDS: u32 = 2_000;
-/// How often during it.
+const ROUNDS: u32 = 4_000;
+/// How often during it, on each of two tiers: ten thousand in all.
 const RACES: u32 = 3_000;
 
 const EVIL: &str = A;

@@ -3,17 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use wayland_auth_tests::wire::printed_globals as globals_of;
+use wayland_auth_tests::wire::{PrintedGlobal, printed_globals as globals_of};
 use wayland_auth_tests::{Context, Outcome, Peers, TestCgroup, World, ensure, ensure_eq};
 
 use crate::{expected, interfaces, start};
 
 /// A proxy in `place` serves a client in `from`: who is it, and what does the client see?
-fn through_proxy(
-    world: &World,
-    place: &TestCgroup,
-    from: &TestCgroup,
-) -> Result<(String, Vec<(u64, String, u64)>), String> {
+fn through_proxy(world: &World, place: &TestCgroup, from: &TestCgroup) -> Result<(String, Vec<PrintedGlobal>), String> {
     let (_, server) = start()?;
     let peers = Peers::new(world)?;
     let at = world.new_dir()?.join("proxy");

@@ -19,6 +19,7 @@ const PARTS: &[Part] = &[
     ("limit", crate::limit::limit),
     ("reserve", crate::limit::reserve),
     ("shared", crate::limit::shared),
+    ("memory", crate::memory::memory),
     ("flood", crate::flood::flood),
     ("nothing", crate::flood::nothing),
     ("shut", crate::flood::shut),

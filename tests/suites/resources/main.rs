@@ -6,6 +6,7 @@ mod alone;
 mod flood;
 mod limit;
 mod limits;
+mod memory;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ const TESTS: &[Test] = &[
     ),
     ("t30_t42_engine_cannot_make_the_compositor_wait", Needs::Nothing, limits::engine_cannot_make_the_compositor_wait),
     ("t42_what_does_not_listen_is_no_context", Needs::Nothing, limits::what_does_not_listen_is_no_context),
+    ("t31_a_hundred_thousand_look_ups_of_huge_labels_leave_the_memory_as_it_was", Needs::Nothing, memory::huge_labels),
 ];
 
 fn main() -> ExitCode {
