@@ -2,6 +2,7 @@
 //!
 //! `WAYLAND_AUTH_DEMO` names the compositor and `WAYLAND_AUTH_TOOL` the tool `wayland-auth`.
 
+mod around;
 mod audit_file;
 mod client;
 mod contexts;
@@ -89,6 +90,21 @@ const TESTS: &[Test] = &[
         "t42_broken_requests_for_a_context_are_protocol_errors",
         Needs::Nothing,
         limits::broken_requests_for_a_context_are_protocol_errors,
+    ),
+    (
+        "t39_t40_every_socket_that_it_listens_on_is_looked_after",
+        Needs::Nothing,
+        around::every_socket_that_it_listens_on_is_looked_after,
+    ),
+    (
+        "t45_compositor_inside_a_label_has_its_rights",
+        Needs::Program("weston"),
+        around::compositor_inside_a_label_has_its_rights,
+    ),
+    (
+        "t29_bystander_is_answered_while_a_crowd_connects",
+        Needs::Nothing,
+        around::bystander_is_answered_while_a_crowd_connects,
     ),
     ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
     ("windows_are_listed", Needs::Nothing, features::windows_are_listed),

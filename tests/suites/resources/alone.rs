@@ -20,6 +20,7 @@ const PARTS: &[Part] = &[
     ("reserve", crate::limit::reserve),
     ("shared", crate::limit::shared),
     ("memory", crate::memory::memory),
+    ("deep", crate::deep::deep),
     ("flood", crate::flood::flood),
     ("nothing", crate::flood::nothing),
     ("shut", crate::flood::shut),

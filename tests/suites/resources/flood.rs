@@ -36,23 +36,23 @@ pub(crate) fn client_that_closes_at_once_stops_nothing(world: &World) -> Outcome
 }
 
 /// A compositor as far as its socket goes.
-struct Server {
-    events: EventLoop<'static, State>,
+pub(crate) struct Server {
+    pub(crate) events: EventLoop<'static, State>,
     /// To see whether clients wait.
     listener: UnixListener,
-    state: State,
+    pub(crate) state: State,
     wakeups: usize,
 }
 
 #[derive(Default)]
-struct State {
-    clients: Vec<(UnixStream, ClientAuth)>,
+pub(crate) struct State {
+    pub(crate) clients: Vec<(UnixStream, ClientAuth)>,
     /// What the peer that is listened to said.
     heard: String,
 }
 
 impl Server {
-    fn new(scene: &Scene) -> Result<Self, String> {
+    pub(crate) fn new(scene: &Scene) -> Result<Self, String> {
         let listener = scene.listen()?;
         let authenticator = Authenticator::builder().build().context("authenticator")?;
         let source = AuthenticatedSocket::from_listener(authenticator, listener.try_clone().context("dup")?)
@@ -76,7 +76,7 @@ impl Server {
     }
 
     /// Goes on until this holds.
-    fn run_until(&mut self, what: &str, done: impl Fn(&State) -> bool) -> Outcome {
+    pub(crate) fn run_until(&mut self, what: &str, done: impl Fn(&State) -> bool) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
         while !done(&self.state) {
             let left = deadline.checked_duration_since(Instant::now());
@@ -98,7 +98,7 @@ impl Server {
         Ok(())
     }
 
-    fn is_waited_for(&self) -> Result<bool, String> {
+    pub(crate) fn is_waited_for(&self) -> Result<bool, String> {
         let mut fds = [PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN)];
         Ok(poll(&mut fds, Some(&rustix::time::Timespec::default())).context("poll")? > 0)
     }
@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// Serves one more client, and wants it to be this one.
-    fn expect_next(&mut self, expected: &str) -> Outcome {
+    pub(crate) fn expect_next(&mut self, expected: &str) -> Outcome {
         let before = self.state.clients.len();
         self.run_until("a client came", |state| state.clients.len() > before)?;
         let (_, auth) = self.state.clients.last().context("no client")?;
@@ -240,7 +240,7 @@ pub(crate) fn burst(scene: &Scene) -> Outcome {
 }
 
 /// Lets a peer go, and waits for it.
-fn end(mut peer: Child) -> Outcome {
+pub(crate) fn end(mut peer: Child) -> Outcome {
     drop(peer.stdin.take());
     let status = peer.wait().context("wait")?;
     ensure!(status.success(), "a peer failed: {status}");

@@ -48,7 +48,7 @@ fn countdown(stream: &UnixStream, expected: &str) -> Result<Vec<(Tier, usize)>, 
 }
 
 /// Cgroups with one label above the other, so many.
-fn nested(scene: &Scene, labels: usize) -> Result<Vec<TestCgroup>, String> {
+pub(crate) fn nested(scene: &Scene, labels: usize) -> Result<Vec<TestCgroup>, String> {
     let mut cgroups = vec![scene.child(&format!("nested-{labels}"))?];
     for _ in 1..labels {
         let next = cgroups.last().context("none")?.child("inner")?;

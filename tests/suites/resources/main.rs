@@ -3,6 +3,7 @@
 //! A limit is of a whole process: each test starts this program once more for what it does under one.
 
 mod alone;
+mod deep;
 mod flood;
 mod limit;
 mod limits;
@@ -73,6 +74,7 @@ const TESTS: &[Test] = &[
     ),
     ("t30_t42_engine_cannot_make_the_compositor_wait", Needs::Nothing, limits::engine_cannot_make_the_compositor_wait),
     ("t42_what_does_not_listen_is_no_context", Needs::Nothing, limits::what_does_not_listen_is_no_context),
+    ("t28_client_that_cannot_be_looked_up_is_turned_away", Needs::Nothing, deep::client_that_cannot_be_looked_up),
     ("t31_a_hundred_thousand_look_ups_of_huge_labels_leave_the_memory_as_it_was", Needs::Nothing, memory::huge_labels),
 ];
 

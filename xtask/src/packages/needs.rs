@@ -79,6 +79,7 @@ pub(super) const NEEDS: &[Need] = &[
     need(Probe::Program("flatpak"), Purpose::Test, ["flatpak"; 5]),
     need(Probe::Program("dbus-daemon"), Purpose::Test, ["dbus-daemon", "dbus-daemon", "dbus", "dbus-1-daemon", "dbus"]),
     need(Probe::Program("strace"), Purpose::Test, ["strace"; 5]),
+    need(Probe::Program("weston"), Purpose::Test, ["weston"; 5]),
 ];
 
 const fn need(probe: Probe, purpose: Purpose, packages: [&'static str; 5]) -> Need {
