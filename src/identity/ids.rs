@@ -205,4 +205,28 @@ mod tests {
         assert_eq!((short.as_str(), short.written()), ("org.flatpak", "flatpak"));
         assert_ne!(short, SandboxEngine::new("org.flatpak2").unwrap());
     }
+
+    #[test]
+    fn names_are_shown_as_they_are() {
+        let app = AppId::new("org.example.App").unwrap();
+        assert_eq!(
+            (app.to_string(), format!("{app:?}")),
+            ("org.example.App".to_owned(), "\"org.example.App\"".to_owned())
+        );
+        let engine = SandboxEngine::new("flatpak").unwrap();
+        assert_eq!(
+            (engine.to_string(), format!("{engine:?}")),
+            ("org.flatpak".to_owned(), "\"org.flatpak\"".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_engine_hashes_as_it_compares() {
+        let hash = |name: &str| {
+            use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(SandboxEngine::new(name).unwrap())
+        };
+        assert_eq!(hash("flatpak"), hash("org.flatpak"));
+        assert_ne!(hash("flatpak"), hash("org.other"));
+    }
 }

@@ -284,4 +284,31 @@ mod tests {
         label.values[4] = RawValue::Bytes(b"\n".to_vec());
         assert!(label.parse(&names).is_err());
     }
+
+    #[test]
+    fn the_longest_name_of_an_xattr_is_taken() {
+        let longest = format!("user.{}", "x".repeat(250));
+        let names = XattrNames { extra: vec![longest.clone()], ..XattrNames::default() };
+        assert_eq!(names.to_c().map(|names| names[4].to_bytes().to_vec()), Ok(longest.into_bytes()));
+        assert_eq!(names.get(5), None);
+    }
+
+    #[test]
+    fn a_label_is_shown_by_app_and_engine() {
+        let shown = |app_id| match parse([Some("e"), app_id, None, None]) {
+            Ok(Statement::Sandbox(label)) => label.to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!((shown(Some("a")).as_str(), shown(None).as_str()), ("a of e", "e"));
+    }
+
+    #[test]
+    fn only_what_has_none_of_the_names_is_empty() {
+        assert!(raw([None; 4]).is_empty() && RawLabel::default().is_empty());
+        for index in 0..4 {
+            let mut values = [None; 4];
+            values[index] = Some("");
+            assert!(!raw(values).is_empty(), "{index}");
+        }
+    }
 }

@@ -178,4 +178,24 @@ mod tests {
             assert_eq!(unit(path).as_deref(), expected, "{path}");
         }
     }
+
+    #[test]
+    fn a_unit_has_a_plain_name_and_a_suffix() {
+        let longest = format!("{}.service", "x".repeat(MAX_LEN - 8));
+        for name in ["a.service", "a.scope", "app-A:b_c.d\\x2d@1.service", &longest] {
+            let unit = UnitName::new(name).unwrap();
+            assert_eq!((unit.as_str(), unit.to_string()), (name, name.to_owned()));
+            assert_eq!(format!("{unit:?}"), format!("{name:?}"));
+            assert_eq!(unit.is_service(), name.ends_with(".service"), "{name}");
+        }
+        for none in ["", "a", ".service", ".scope", "a.slice", "a b.service", "\u{e9}.scope", &format!("x{longest}")] {
+            assert_eq!(UnitName::new(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_users_manager_is_passed_over() {
+        assert_eq!(unit("/user@x.scope/a.service").as_deref(), Some("user@x.scope"));
+        assert_eq!(unit("/other.service/a.service").as_deref(), Some("other.service"));
+    }
 }
