@@ -26,7 +26,7 @@ Commands:
                    line is `N passed, M failed, K skipped`. With --quick only the tests, on one server backend.
   threats          Run the tests and write THREATS.md: threat, tests, result.
   guards [AREA...] Remove each guard of tests/guards in a copy of the sources, and see that the test that it names
-                   fails then. Status 0 only if every guard is missed.
+                   fails then. Status 0 only if each of them is caught so.
   bench [ARGS...]  Install what is missing, then run the benches; ARGS go to them.
   soak [--long]    Install what is missing, then load the library for about four minutes: speed, descriptors, memory,
                    floods. Prints what was measured against each target; status 0 only if all were met. Speed is

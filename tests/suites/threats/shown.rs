@@ -20,7 +20,7 @@ pub(crate) fn claims_are_shown_as_claims(world: &World) -> Outcome {
     ensure_eq!(shown, "app org.example.Game of org.example.Engine, inside it org.example.Bank of org.example.Engine");
     // The engine is named with the app, and the evidence says who could have written each label.
     let evidence = evidence(&connection)?.to_string();
-    ensure_eq!(evidence.matches("user").count() >= 2, true, "{evidence}");
+    ensure_eq!(evidence.matches("(the user could write it)").count(), 2, "{evidence}");
     // Letters that look like others are no letters.
     for forged in ["org.ex\u{430}mple.Bank", "org.example.B\u{202e}knaB", "org.example.Bank\u{200b}"] {
         let cgroup = world.new_cgroup()?;
