@@ -16,7 +16,7 @@ pub(super) fn render(rows: &[Row<'_>], summary: &str) -> String {
          [SECURITY.md](SECURITY.md).\n\n\
          **{summary}.**\n\n\
          | threat | what the tests show | tests | result |\n|---|---|---|---|\n",
-        release = rustix::system::uname().release().to_string_lossy(),
+        release = release(),
         who = if rustix::process::geteuid().is_root() { "root" } else { "an ordinary user" },
     );
     for row in rows {
@@ -39,6 +39,12 @@ pub(super) fn render(rows: &[Row<'_>], summary: &str) -> String {
         ));
     }
     text
+}
+
+/// The kernel's version, without what its builder calls it.
+fn release() -> String {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    release.split('-').next().unwrap_or_default().to_owned()
 }
 
 fn mark(outcome: &Outcome) -> String {
