@@ -132,6 +132,16 @@ impl Client {
 
     /// Opens a socket for clients of a sandbox. It lasts as long as what this returns.
     pub fn open_security_context(&mut self, listener: &UnixListener, engine: &str, app_id: &str) -> UnixStream {
+        self.try_open_security_context(listener, engine, app_id).unwrap()
+    }
+
+    /// The same, where the compositor may refuse.
+    pub fn try_open_security_context(
+        &mut self,
+        listener: &UnixListener,
+        engine: &str,
+        app_id: &str,
+    ) -> Result<UnixStream, DispatchError> {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let manager: WpSecurityContextManagerV1 = self.bind(1);
         let context = manager.create_listener(listener.as_fd(), theirs.as_fd(), &self.handle(), ());
@@ -139,8 +149,7 @@ impl Client {
         context.set_app_id(app_id.to_owned());
         context.set_instance_id("1".to_owned());
         context.commit();
-        self.roundtrip().unwrap();
-        ours
+        self.roundtrip().map(|_| ours)
     }
 
     /// Binds whatever has this number as a global of this interface, as a client would that guesses.
