@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use calloop::EventLoop;
@@ -319,7 +319,7 @@ pub(crate) fn engine_cannot_make_the_compositor_wait(world: &World) -> Outcome {
     Ok(())
 }
 
-/// Connects after a while, so that whoever waits for a client goes on and the test can say so.
+/// Connects again and again after a while, so that whoever waits for a client goes on and the test can say so.
 struct Watchdog {
     done: std::sync::mpsc::Sender<()>,
     thread: std::thread::JoinHandle<bool>,
@@ -330,8 +330,13 @@ impl Watchdog {
         let (done, waits) = channel();
         let path = path.to_owned();
         let bark = move || {
-            let late = waits.recv_timeout(PATIENCE / 3).is_err();
-            late && UnixStream::connect(&path).is_ok()
+            let mut late = PATIENCE / 3;
+            let mut barked = false;
+            while let Err(RecvTimeoutError::Timeout) = waits.recv_timeout(late) {
+                barked |= UnixStream::connect(&path).is_ok();
+                late = Duration::from_millis(10);
+            }
+            barked
         };
         let thread = std::thread::Builder::new().spawn(bark).context("thread")?;
         Ok(Self { done, thread })

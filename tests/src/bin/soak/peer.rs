@@ -127,12 +127,14 @@ impl std::fmt::Display for Latency {
 pub(crate) fn play(socket: &str) -> Result<(), String> {
     let mut held = Vec::new();
     let mut client = None;
+    let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lines() {
         let line = line.context("standard input")?;
         match obey(&line, socket, &mut held, &mut client) {
-            Ok(answer) => println!("ok {answer}"),
-            Err(e) => println!("{line}: {e}"),
+            Ok(answer) => writeln!(out, "ok {answer}"),
+            Err(e) => writeln!(out, "{line}: {e}"),
         }
+        .context("standard output")?;
     }
     Ok(())
 }
