@@ -8,7 +8,7 @@ use wayland_auth_tests::Context;
 
 use crate::Scene;
 use crate::compositor::{listen, mixed};
-use crate::peer::Who;
+use crate::peer::{Peer, Who};
 use crate::report::{Row, thousands};
 
 const TIME: Duration = Duration::from_secs(60);
@@ -46,6 +46,8 @@ pub(crate) fn run(scene: &Scene) -> Result<Vec<Row>, String> {
         }
         all += BATCH;
     }
+    let everybody = peers.iter().map(Peer::pid).chain([std::process::id()]);
+    let worked: u64 = everybody.map(processor_time).sum::<Result<_, _>>()?;
     let rate = (all as f64 / start.elapsed().as_secs_f64()) as u64;
     // Nobody listens any more, so they end.
     drop(listener);
@@ -62,9 +64,9 @@ pub(crate) fn run(scene: &Scene) -> Result<Vec<Row>, String> {
             "accept and identify, client included, 60 s",
             format!(">= {}/s", thousands(TARGET)),
             format!(
-                "{}/s ({} us each; slowest look-up {} us)",
+                "{}/s ({} us of processor time each, at both ends; slowest look-up {} us)",
                 thousands(rate),
-                1_000_000 / rate.max(1),
+                worked / all.max(1),
                 slowest.as_micros()
             ),
             rate >= TARGET,
@@ -83,4 +85,14 @@ fn name(who: &Who) -> &str {
         Who::Host => "host",
         Who::App(app, _) => app.strip_prefix("org.example.").unwrap_or(app),
     }
+}
+
+/// What a process has worked so far, in microseconds: on a busy machine it says more than the time that passed.
+fn processor_time(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).context(&path)?;
+    // After the name, which may contain anything: the state is the third field, the two times the 14th and 15th.
+    let (_, fields) = text.rsplit_once(')').context("no name")?;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Ok(ticks * 1_000_000 / rustix::param::clock_ticks_per_second())
 }
