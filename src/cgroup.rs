@@ -4,7 +4,7 @@
 //! is that the ID in its file handle equals the ID that the kernel gives for the pidfd; inode
 //! numbers are not used (they are half of the ID on 32-bit kernels).
 
-mod mount;
+pub(crate) mod mount;
 mod walk;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -195,7 +195,7 @@ pub(crate) fn parse_proc_cgroup(text: &[u8]) -> Result<Vec<u8>, Miss> {
 }
 
 /// How many names a path has. One that has other things in it is not a path of a cgroup.
-fn depth_of(path: &[u8]) -> Result<usize, Miss> {
+pub(crate) fn depth_of(path: &[u8]) -> Result<usize, Miss> {
     let Some(relative) = path.strip_prefix(b"/") else { return Err(Miss::Cgroup(CgroupError::NoPath)) };
     if relative.is_empty() {
         return Ok(0);

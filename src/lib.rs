@@ -11,6 +11,9 @@
 #![deny(unsafe_code)]
 
 pub mod cgroup;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod kernel;
 pub mod peer;

@@ -75,7 +75,7 @@ fn open(path: &std::path::Path) -> Result<Option<OwnedFd>, SysError> {
 }
 
 /// The mount points of whole cgroup2 hierarchies.
-fn mount_points(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
+pub(crate) fn mount_points(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
     mountinfo.split(|&b| b == b'\n').filter_map(|line| {
         let mut fields = line.split(|&b| b == b' ');
         let root = fields.nth(3)?;
@@ -86,12 +86,13 @@ fn mount_points(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Undoes the kernel's escapes (`\040` for a space and the like).
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&first, after)) = rest.split_first() {
         let octal = (first == b'\\').then(|| after.get(..3)).flatten().and_then(|digits| {
-            let text = std::str::from_utf8(digits).ok()?;
+            // `from_str_radix` would take a sign too, which the kernel never writes.
+            let text = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
             u8::from_str_radix(text, 8).ok()
         });
         match octal {
@@ -134,5 +135,6 @@ mod tests {
         assert_eq!(unescape(b"a\\040\\134b"), b"a \\b");
         assert_eq!(unescape(b"\\04"), b"\\04");
         assert_eq!(unescape(b"\\999"), b"\\999");
+        assert_eq!(unescape(b"\\+12"), b"\\+12");
     }
 }

@@ -8,8 +8,8 @@ mod engine;
 mod evidence;
 mod ids;
 pub mod label;
-mod namespaces;
-mod resolver;
+pub(crate) mod namespaces;
+pub(crate) mod resolver;
 mod unit;
 
 use std::fmt;

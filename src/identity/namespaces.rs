@@ -260,12 +260,12 @@ impl PublicReference {
     }
 }
 
-fn is_identity_map(uid_map: &[u8]) -> bool {
+pub(crate) fn is_identity_map(uid_map: &[u8]) -> bool {
     std::str::from_utf8(uid_map).is_ok_and(|text| text.split_ascii_whitespace().eq(IDENTITY_MAP))
 }
 
 /// Whether the first thread is dead; others may live on.
-fn is_dead(status: &[u8]) -> bool {
+pub(crate) fn is_dead(status: &[u8]) -> bool {
     field(status, "State").is_some_and(|state| state.starts_with('Z') || state.starts_with('X'))
 }
 

@@ -1,6 +1,6 @@
 //! The look-up: from a connected socket to an identity.
 
-mod attempt;
+pub(crate) mod attempt;
 mod own;
 mod reserve;
 

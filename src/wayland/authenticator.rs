@@ -188,37 +188,7 @@ impl Authenticator {
         let snapshot = self.snapshot();
         let policy = &snapshot.policy;
         let Identified { identity: by_kernel, evidence } = self.look_up(stream, &snapshot);
-        let by_context = match identity_of(context, &by_kernel) {
-            Ok(app) => app,
-            Err((field, why)) => {
-                tracing::warn!(field, %why, "a security context has a malformed name: its client may do nothing");
-                let identity = Identity::unidentified(Reason::MalformedContext(field, why));
-                return self.admit(Identified { identity, evidence }, Verdict::default(), policy);
-            }
-        };
-        // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything
-        // else that the kernel says stands beside it, and is the identity unless it says the same.
-        let (is_context, is_unnamed) = match &by_kernel {
-            Identity::App(app) if app.engine.is_none() => {
-                let agrees = !evidence.engines.iter().any(|engine| contradicts(engine, &by_context));
-                (agrees, agrees)
-            }
-            Identity::App(app) => (says_the_same(app, &by_context), false),
-            Identity::Host(_) => (true, false),
-            Identity::Internal(_) | Identity::Unidentified(_) => (false, false),
-        };
-        let mut verdict = policy.evaluate(&Identity::App(by_context.clone()));
-        if !is_unnamed {
-            verdict = verdict.intersect(&policy.evaluate(&by_kernel), "the cgroup's own evidence");
-        }
-        verdict = verdict.intersect(context.creator.verdict(), "the client that opened the security context");
-        let identity = match by_kernel {
-            Identity::App(app) if is_context => {
-                Identity::App(AppIdentity { nested: app.nested, extra: app.extra, ..by_context })
-            }
-            Identity::Host(_) => Identity::App(by_context),
-            by_kernel => by_kernel,
-        };
+        let (identity, verdict) = decide_sandboxed(policy, by_kernel, &evidence, context);
         self.admit(Identified { identity, evidence }, verdict, policy)
     }
 
@@ -302,6 +272,46 @@ fn finish(identified: Identified, verdict: Verdict) -> ClientAuth {
         "a client connected",
     );
     ClientAuth::new(identified.identity, identified.evidence, verdict)
+}
+
+/// Who a client of a security context is, of whom the kernel says `by_kernel`, and what it may do.
+pub(crate) fn decide_sandboxed(
+    policy: &Policy,
+    by_kernel: Identity,
+    evidence: &Evidence,
+    context: &SandboxContext,
+) -> (Identity, Verdict) {
+    let by_context = match identity_of(context, &by_kernel) {
+        Ok(app) => app,
+        Err((field, why)) => {
+            tracing::warn!(field, %why, "a security context has a malformed name: its client may do nothing");
+            return (Identity::unidentified(Reason::MalformedContext(field, why)), Verdict::default());
+        }
+    };
+    // A sandbox that only its namespaces show is the one that the context names: flatpak's, say. Anything
+    // else that the kernel says stands beside it, and is the identity unless it says the same.
+    let (is_context, is_unnamed) = match &by_kernel {
+        Identity::App(app) if app.engine.is_none() => {
+            let agrees = !evidence.engines.iter().any(|engine| contradicts(engine, &by_context));
+            (agrees, agrees)
+        }
+        Identity::App(app) => (says_the_same(app, &by_context), false),
+        Identity::Host(_) => (true, false),
+        Identity::Internal(_) | Identity::Unidentified(_) => (false, false),
+    };
+    let mut verdict = policy.evaluate(&Identity::App(by_context.clone()));
+    if !is_unnamed {
+        verdict = verdict.intersect(&policy.evaluate(&by_kernel), "the cgroup's own evidence");
+    }
+    verdict = verdict.intersect(context.creator.verdict(), "the client that opened the security context");
+    let identity = match by_kernel {
+        Identity::App(app) if is_context => {
+            Identity::App(AppIdentity { nested: app.nested, extra: app.extra, ..by_context })
+        }
+        Identity::Host(_) => Identity::App(by_context),
+        by_kernel => by_kernel,
+    };
+    (identity, verdict)
 }
 
 /// Whether what an engine left in the process, without proof, is of somebody else than the context names.

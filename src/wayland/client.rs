@@ -34,7 +34,7 @@ impl Default for ClientAuth {
 }
 
 impl ClientAuth {
-    pub(super) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
+    pub(crate) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
         Self { inner: Arc::new(Inner { identity, evidence, verdict, over_limit: None }), _place: None }
     }
 

@@ -29,7 +29,7 @@
 //! [`allow`] makes are pure: one bit test, no lock, no system call, no call into
 //! wayland-server (the Rust backend asks them under its own lock).
 
-mod authenticator;
+pub(crate) mod authenticator;
 mod client;
 mod connections;
 mod context;

@@ -510,15 +510,17 @@ fn pid_and_cgroup(pidfd: BorrowedFd<'_>) -> Result<(u32, CgroupId), Stop> {
 fn pid_in_fdinfo(procfs: &Procfs, pidfd: BorrowedFd<'_>) -> Result<u32, Stop> {
     use std::os::fd::AsRawFd;
     let text = procfs.read(&format!("self/fdinfo/{}", pidfd.as_raw_fd()), ReadLimit(64 * 1024))?;
+    parse_fdinfo(&text).map_err(Stop::Final)
+}
+
+/// The pid in the `fdinfo` of a pidfd.
+pub(crate) fn parse_fdinfo(text: &[u8]) -> Result<u32, Reason> {
     let mut lines = text.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
     let pid = lines.find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse::<i64>().ok());
     match pid {
-        Some(-1) => Err(Stop::Final(Reason::PeerGone)),
-        Some(pid) => {
-            let pid = u32::try_from(pid).ok().filter(|&pid| pid != 0);
-            pid.ok_or(Stop::Final(Reason::ForeignPidNamespace))
-        }
-        None => Err(Stop::Final(Reason::KernelUnsupported)),
+        Some(-1) => Err(Reason::PeerGone),
+        Some(pid) => u32::try_from(pid).ok().filter(|&pid| pid != 0).ok_or(Reason::ForeignPidNamespace),
+        None => Err(Reason::KernelUnsupported),
     }
 }
 
@@ -533,7 +535,11 @@ pub(super) fn pid_of(procfs: &Procfs, pidfd: BorrowedFd<'_>, tier: Tier) -> Resu
 
 /// The effective uid of the process that has this pid now.
 pub(super) fn uid_of(procfs: &Procfs, pid: u32) -> Option<u32> {
-    let status = procfs.read(&format!("{pid}/status"), ReadLimit(64 * 1024)).ok()?;
+    effective_uid(&procfs.read(&format!("{pid}/status"), ReadLimit(64 * 1024)).ok()?)
+}
+
+/// The effective uid in a `/proc/PID/status`.
+pub(crate) fn effective_uid(status: &[u8]) -> Option<u32> {
     let mut lines = status.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
     lines.find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
@@ -557,7 +563,7 @@ fn read_value(dir: BorrowedFd<'_>, name: &CStr) -> Result<RawValue, SysError> {
 }
 
 /// Bytes from outside as they can be shown: one line, no control characters, nothing that turns the text round.
-fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
