@@ -27,13 +27,16 @@ Commands:
   threats          Run the tests and write THREATS.md: threat, tests, result.
   guards [AREA...] Remove each guard of tests/guards in a copy of the sources, and see that the test that it names
                    fails then. Status 0 only if each of them is caught so.
+  fuzz [TARGET] [--seconds N]
+                   Look for inputs that break a property of a fuzz target, or of each in turn, for N seconds each (60).
+                   Needs cargo-fuzz; see fuzz/README.md.
   bench [ARGS...]  Install what is missing, then run the benches; ARGS go to them.
   soak [--long]    Install what is missing, then load the library for about four minutes: speed, descriptors, memory,
                    floods. Prints what was measured against each target; status 0 only if all were met. Speed is
                    judged: leave the machine alone meanwhile. With --long ten times as many connections.
   help, --help     This text.
 
-All of them need a part of the cgroup tree that they may write to. Root has that; an ordinary user gets it from
+Demo, test and bench need a part of the cgroup tree that they may write to. Root has that; an ordinary user gets it from
 systemd, in whose user session these commands start themselves again if need be.
 ";
 
@@ -68,6 +71,13 @@ pub(crate) enum Task {
     Soak {
         /// Ten times as many connections.
         long: bool,
+    },
+    /// Look for inputs that break something.
+    Fuzz {
+        /// One target; else all.
+        target: Option<String>,
+        /// How long each.
+        seconds: u32,
     },
     /// Play a part in the demo.
     Inside(Inside),
@@ -104,8 +114,9 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
     let is_help = |argument: &OsString| argument == "--help" || argument == "-h";
     match command.to_str() {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
-        Some("demo" | "test" | "threats" | "guards" | "soak") if rest.iter().any(is_help) => Ok(Task::Help),
+        Some("demo" | "test" | "threats" | "guards" | "soak" | "fuzz") if rest.iter().any(is_help) => Ok(Task::Help),
         Some("bench") => Ok(Task::Bench { arguments: rest.to_vec() }),
+        Some("fuzz") => fuzz(rest),
         Some("demo") => Ok(Task::Demo { keep: flag("--keep", rest)? }),
         Some("test") => Ok(Task::Test { quick: flag("--quick", rest)? }),
         Some("threats") if rest.is_empty() => Ok(Task::Threats),
@@ -122,6 +133,22 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
         Some("__window") if rest.is_empty() => Ok(Task::Inside(Inside::Window)),
         _ => usage(format!("there is no command `{}`", command.display())),
     }
+}
+
+fn fuzz(arguments: &[OsString]) -> Result<Task, Error> {
+    let (mut target, mut seconds) = (None, 60);
+    let mut words = arguments.iter().map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        if word == "--seconds" {
+            let number = words.next().and_then(|number| number.parse().ok()).filter(|&seconds| seconds > 0);
+            seconds = number.ok_or_else(|| Error::Usage("--seconds needs a number above 0".into()))?;
+        } else if word.starts_with('-') || target.is_some() {
+            return Err(Error::Usage(format!("there is no option `{word}` here")));
+        } else {
+            target = Some(word.into_owned());
+        }
+    }
+    Ok(Task::Fuzz { target, seconds })
 }
 
 /// Whether `name` is given; nothing else may be.
@@ -170,6 +197,11 @@ mod tests {
         assert_eq!(parsed(&["bench", "--", "-x"]), Ok(Task::Bench { arguments: vec!["--".into(), "-x".into()] }));
         assert_eq!(parsed(&["soak"]), Ok(Task::Soak { long: false }));
         assert_eq!(parsed(&["soak", "--long"]), Ok(Task::Soak { long: true }));
+        assert_eq!(parsed(&["fuzz"]), Ok(Task::Fuzz { target: None, seconds: 60 }));
+        assert_eq!(
+            parsed(&["fuzz", "unit", "--seconds", "5"]),
+            Ok(Task::Fuzz { target: Some("unit".into()), seconds: 5 })
+        );
         for help in [&["help"][..], &["--help"], &["-h"], &["demo", "--help"], &["test", "-h"]] {
             assert_eq!(parsed(help), Ok(Task::Help), "{help:?}");
         }
@@ -183,6 +215,8 @@ mod tests {
             (&["demo", "--kept"], "`--kept`"),
             (&["test", "all"], "`all`"),
             (&["soak", "--short"], "`--short`"),
+            (&["fuzz", "--seconds", "0"], "--seconds"),
+            (&["fuzz", "unit", "label"], "`label`"),
             (&["__enter", "/x"], "__enter"),
         ] {
             let report = parsed(words).unwrap_err();

@@ -10,6 +10,7 @@
 //! | `demo`, `table` | `cargo xtask demo` |
 //! | `test`, `bench`, `soak` | `cargo xtask test`, `cargo xtask bench`, `cargo xtask soak` |
 //! | `threats`, `guards` | `cargo xtask threats`, `cargo xtask guards` |
+//! | `fuzz` | `cargo xtask fuzz` |
 //! | `inside` | what this program does when the demo starts it again as one of its own peers |
 
 #![deny(unsafe_code)]
@@ -21,6 +22,7 @@ mod cli;
 mod delegate;
 mod demo;
 mod error;
+mod fuzz;
 mod guards;
 mod inside;
 mod packages;
@@ -80,6 +82,7 @@ fn run(arguments: &[std::ffi::OsString]) -> Result<ExitCode, Error> {
             delegate::ensure(arguments)?;
             soak::run(&Signals::install()?, long)
         }
+        Task::Fuzz { target, seconds } => fuzz::run(&Signals::install()?, target.as_deref(), seconds),
         Task::Inside(task) => inside::run(task),
     }
 }

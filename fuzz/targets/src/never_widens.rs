@@ -91,7 +91,13 @@ impl Case {
     }
 
     fn loses_by_a_missing_fact(&self, app: &App) {
-        for which in 1..8 {
+        for which in 1..8_u8 {
+            let known = u8::from(app.app_id.is_some())
+                | u8::from(app.instance_id.is_some()) << 1
+                | u8::from(app.namespaces.is_some()) << 2;
+            if which & !known != 0 {
+                continue;
+            }
             let mut less = app.clone();
             if which & 1 != 0 {
                 less.app_id = None;

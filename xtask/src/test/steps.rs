@@ -62,6 +62,11 @@ pub(super) const STEPS: &[Step] = &[
     ),
     tests("tests of the compositor", &["test", "--locked", "--no-fail-fast", "-p", "demo-compositor"], true),
     tests("tests of xtask", &["test", "--locked", "--no-fail-fast", "-p", "xtask"], true),
+    tests(
+        "fuzz targets over their seeds",
+        &["test", "--locked", "--no-fail-fast", "-p", "wayland-auth-fuzz-targets"],
+        true,
+    ),
     tests("whole path, Rust server backend", &["test", "--locked", "--no-fail-fast", "-p", "wayland-auth-tests"], true),
     tests(
         "registries, libwayland's server backend",
