@@ -46,6 +46,11 @@ impl World {
         &self.dir
     }
 
+    /// The cgroup, below which there is nobody else's.
+    pub(crate) fn cgroup(&self) -> &Path {
+        &self.cgroup
+    }
+
     /// Makes a cgroup as deep as those of a usual session. Returns the directory of the application and the one
     /// below it in which its processes are.
     pub(crate) fn session(&self, name: &str) -> Result<(PathBuf, PathBuf), String> {

@@ -12,8 +12,20 @@ use crate::{
 };
 
 /// The benches of the library.
-const BENCHES: &[&str] =
-    &["bench", "--locked", "-p", "wayland-auth", "--bench", "identify", "--bench", "connect", "--bench", "filter"];
+const BENCHES: &[&str] = &[
+    "bench",
+    "--locked",
+    "-p",
+    "wayland-auth",
+    "--bench",
+    "identify",
+    "--bench",
+    "connect",
+    "--bench",
+    "filter",
+    "--bench",
+    "cache",
+];
 
 /// Installs what is missing and runs the benches, with `arguments`. One of them measures the demo compositor, built as
 /// the benches are.
