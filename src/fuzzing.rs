@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::cgroup::{self, mount};
 use crate::identity::label::{Malformed, RawLabel, RawValue, Statement, XattrNames};
 use crate::identity::{
-    AppId, AppIdentity, Evidence, HostIdentity, Identity, InstanceId, Namespaces, NestedLabel, Provenance, Reason,
-    SandboxEngine, UnitName, namespaces, resolver,
+    AppId, AppIdentity, EngineEvidence, Evidence, HostIdentity, Identity, InstanceId, Namespaces, NestedLabel,
+    Provenance, Reason, SandboxEngine, UnitName, engine, namespaces, resolver,
 };
 use crate::policy::{Policy, Verdict};
 use crate::wayland::{ClientAuth, SandboxContext, authenticator};
@@ -122,6 +122,46 @@ pub fn effective_uid(status: &[u8]) -> Option<u32> {
 /// The reason why there is none.
 pub fn pid_in_fdinfo(text: &[u8]) -> Result<u32, Reason> {
     resolver::attempt::parse_fdinfo(text)
+}
+
+/// What an engine names: an application, an instance.
+pub type Named = (Option<AppId>, Option<InstanceId>);
+
+/// What a `.flatpak-info` names.
+#[must_use]
+pub fn flatpak_info(bytes: &[u8]) -> Option<Named> {
+    engine::flatpak::named(bytes)
+}
+
+/// What bubblewrap's record of a sandbox says: its first process, its mount and its pid namespace.
+#[must_use]
+pub fn bwrap_record(bytes: &[u8]) -> Option<(u32, u64, u64)> {
+    engine::flatpak::record(bytes)
+}
+
+/// What a `.linyaps` names.
+#[must_use]
+pub fn linyaps_info(bytes: &[u8]) -> Named {
+    engine::linyaps::named(bytes)
+}
+
+/// What the name of a cgroup says: an engine, and what it names.
+#[must_use]
+pub fn engine_of_cgroup(path: &[u8]) -> Option<NestedLabel> {
+    let label = engine::of_directory(path)?;
+    Some(nested(label.engine, label.app_id, label.instance_id, Provenance::User))
+}
+
+/// What a label of a security module says, beside that of the compositor.
+#[must_use]
+pub fn security_label(raw: &[u8], ours: &[u8]) -> Vec<EngineEvidence> {
+    engine::of_security_label(raw, ours)
+}
+
+/// A systemd name without its escapes.
+#[must_use]
+pub fn unescape_unit(text: &str) -> Option<String> {
+    engine::unescape(text)
 }
 
 /// What an application is made of.

@@ -1,8 +1,8 @@
 //! What a cache of the label walk could save at best: the figures behind the decision in ARCHITECTURE.md.
 //!
-//! A cache would be one entry per directory, kept right by draining inotify watches on all of them before it is used. The
-//! least that a warm walk then takes is one read of an empty queue and one look-up per directory. Held against the walk
-//! as it is, by the same bare system calls, and against a whole `identify` and a whole connection.
+//! A cache would be one entry per directory, kept right by draining inotify watches on all of them before it is used.
+//! The least that a warm walk then takes is one read of an empty queue and one look-up per directory. Held against the
+//! walk as it is, by the same bare system calls, and against a whole `identify` and a whole connection.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -4,7 +4,7 @@
 //! outcomes of [`Identity`], together with the [`Evidence`] it rests on. It never fails: what
 //! could not be found out is [`Identity::Unidentified`], with the reason.
 
-mod engine;
+pub(crate) mod engine;
 mod evidence;
 mod ids;
 pub mod label;

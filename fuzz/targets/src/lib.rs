@@ -4,6 +4,7 @@
 //! (`cargo xtask fuzz`), which looks for bytes that lead to new places, and the test `seeds`, which needs no fuzzer: it
 //! feeds every seed and many mutations of it.
 
+mod engine;
 mod label;
 mod never_widens;
 mod policy;
@@ -22,6 +23,7 @@ pub const TARGETS: &[Target] = &[
     ("label", label::run),
     ("proc_files", proc_files::run),
     ("unit", unit::run),
+    ("engine", engine::run),
     ("policy", policy::run),
     ("never_widens", never_widens::run),
     ("registry", registry::run),

@@ -1,6 +1,7 @@
 //! Names of systemd units, out of paths of cgroups.
 
-use wayland_auth::identity::UnitName;
+use wayland_auth::fuzzing;
+use wayland_auth::identity::{AppId, UnitName};
 
 /// A path, or the name of a unit.
 pub(super) fn run(data: &[u8]) {
@@ -10,6 +11,7 @@ pub(super) fn run(data: &[u8]) {
         if let Some(unit) = &unit {
             assert_eq!((unit.as_str(), unit.to_string()), (text, text.to_owned()));
             assert_eq!(unit.is_service(), text.ends_with(".service"));
+            claim(text, unit.app_id());
         }
     }
     let unit = UnitName::of_path(data);
@@ -21,6 +23,15 @@ pub(super) fn run(data: &[u8]) {
             assert_eq!(UnitName::of_path(&path), unit, "{:?}", path.escape_ascii());
         }
     }
+}
+
+/// What a unit claims is one part of its name, whatever the parts around it are.
+fn claim(text: &str, app_id: Option<AppId>) {
+    let Some(app_id) = app_id else { return };
+    let stem = text.strip_prefix("app-").expect("only such names claim");
+    let is_it = |part: &str| fuzzing::unescape_unit(part).as_deref() == Some(app_id.as_str());
+    let parts = stem.rsplit_once('.').expect("a suffix").0.split(['-', '@']);
+    assert!(parts.into_iter().any(is_it), "{app_id} is not in {text:?}");
 }
 
 /// The grammar once more.

@@ -134,6 +134,11 @@ fn t25_a_unit_is_the_outermost_one_of_its_path() {
 }
 
 #[test]
+fn t25_what_engines_leave_names_somebody_or_nobody_and_never_two() {
+    run("engine");
+}
+
+#[test]
 fn t33_t34_a_text_is_a_policy_or_is_refused_with_the_places_of_its_errors() {
     run("policy");
 }

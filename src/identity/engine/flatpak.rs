@@ -48,6 +48,18 @@ fn read(bytes: &[u8]) -> Option<Ids> {
     Some(Ids { app_id: Some(AppId::new(name).ok()?), instance_id: Some(instance_id) })
 }
 
+/// What a `.flatpak-info` names.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn named(bytes: &[u8]) -> Option<(Option<AppId>, Option<InstanceId>)> {
+    read(bytes).map(|ids| (ids.app_id, ids.instance_id))
+}
+
+/// What bubblewrap's record says: the first process, the mount and the pid namespace.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn record(bytes: &[u8]) -> Option<(u32, u64, u64)> {
+    Record::parse(bytes).map(|record| (record.first, record.mounts, record.pids))
+}
+
 /// Says why flatpak's own record does not confirm the instance; `None` if it does.
 fn confirm(process: &Process<'_>, ids: &Ids) -> Result<Option<&'static str>, Unknown> {
     let Some(instance) = &ids.instance_id else { return Ok(Some("it names no instance")) };

@@ -26,6 +26,13 @@ fn read(bytes: &[u8]) -> Finding {
     Finding { ids: named.unwrap_or_default(), standing: EngineStanding::Claim(why.to_owned()) }
 }
 
+/// What a `.linyaps` names.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn named(bytes: &[u8]) -> (Option<AppId>, Option<InstanceId>) {
+    let ids = read(bytes).ids;
+    (ids.app_id, ids.instance_id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,9 +14,9 @@
 
 mod container;
 mod firejail;
-mod flatpak;
+pub(crate) mod flatpak;
 mod keyfile;
-mod linyaps;
+pub(crate) mod linyaps;
 mod root;
 mod snap;
 
@@ -150,7 +150,7 @@ pub(super) fn full_name(short: &str) -> Option<&'static str> {
 /// What the last name in the path of a cgroup says.
 ///
 /// A name that is an engine's without a doubt, but cannot be read, is its engine's with any application.
-pub(super) fn of_directory(path: &[u8]) -> Option<Label> {
+pub(crate) fn of_directory(path: &[u8]) -> Option<Label> {
     let name = path.rsplit(|&b| b == b'/').next().and_then(|name| std::str::from_utf8(name).ok())?;
     ENGINES.iter().find_map(|engine| match engine.directory?(name) {
         Answer::Match(ids) => label(engine.name, ids),
@@ -160,7 +160,7 @@ pub(super) fn of_directory(path: &[u8]) -> Option<Label> {
 }
 
 /// What a peer's label in the security module says.
-pub(super) fn of_security_label(raw: &[u8], ours: &[u8]) -> Vec<EngineEvidence> {
+pub(crate) fn of_security_label(raw: &[u8], ours: &[u8]) -> Vec<EngineEvidence> {
     let source = EngineSource::SecurityLabel;
     let said = ENGINES.iter().filter_map(|engine| {
         let (ids, standing) = match engine.security?(raw) {
@@ -286,7 +286,7 @@ fn evidence(engine: &'static str, source: EngineSource, ids: Ids, standing: Engi
 }
 
 /// Undoes systemd's escapes (`\x2d`); `None` if one is broken.
-pub(super) fn unescape(text: &str) -> Option<String> {
+pub(crate) fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
