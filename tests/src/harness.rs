@@ -151,7 +151,9 @@ pub fn main_in_world(peer: &Path, run: impl FnOnce(&World) -> Result<ExitCode, S
 }
 
 fn start(peer: &str, tests: Vec<Prepared>, threads: Option<usize>) -> ExitCode {
-    start_with(Path::new(peer), |world| Ok(run_tests(world, tests, threads)))
+    // Where the tests were not built it is somewhere else.
+    let peer = std::env::var_os("WAYLAND_AUTH_PEER").map_or_else(|| peer.into(), PathBuf::from);
+    start_with(&peer, |world| Ok(run_tests(world, tests, threads)))
 }
 
 fn start_with(peer: &Path, run: impl FnOnce(Arc<World>) -> Result<ExitCode, String>) -> ExitCode {
@@ -236,12 +238,11 @@ fn run_here(peer: &Path, run: impl FnOnce(Arc<World>) -> Result<ExitCode, String
         Some(cgroup) => (PathBuf::from(cgroup), Some(admin::from_stdin()?)),
         None => (own_world()?, None),
     };
-    let peer = std::env::var_os("WAYLAND_AUTH_PEER").map_or_else(|| peer.to_owned(), PathBuf::from);
     let closed = PermissionsExt::from_mode(0o700);
     let temp = tempfile::Builder::new().prefix("wayland-auth-tests-").permissions(closed).tempdir();
     let temp = temp.context("temporary directory")?;
     let ours = admin.is_none();
-    let world = Arc::new(World { cgroup: cgroup.clone(), admin, temp, peer });
+    let world = Arc::new(World { cgroup: cgroup.clone(), admin, temp, peer: peer.to_owned() });
     let code = run(world);
     if ours {
         let up = cgroup.parent().context("no parent")?.join("cgroup.procs");

@@ -15,6 +15,7 @@ pub mod hostile;
 pub mod intrusive;
 pub mod kinds;
 pub mod offspring;
+pub mod release;
 pub mod server;
 pub mod wire;
 

@@ -78,10 +78,25 @@ pub(crate) fn build_programs(signals: &Signals) -> Result<Programs, Error> {
 ///
 /// [`Error::Interrupted`], or if the build fails.
 pub(crate) fn build(signals: &Signals, name: &str, what: &[&str]) -> Result<PathBuf, Error> {
+    let built = build_all(signals, &[name], what, &[])?;
+    built.into_iter().next().map(|(_, path)| path).ok_or_else(|| Error::failed(format!("`{name}` was not built")))
+}
+
+/// Builds several, with these in the environment, and tells where each is.
+///
+/// # Errors
+///
+/// [`Error::Interrupted`], or if the build fails.
+pub(crate) fn build_all<'a>(
+    signals: &Signals,
+    names: &[&'a str],
+    what: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<Vec<(&'a str, PathBuf)>, Error> {
     let arguments = [&["build", "--locked"], what].concat();
     cli::progress(typed(&arguments));
     let mut command = Command::new(program());
-    command.args(&arguments);
+    command.args(&arguments).envs(environment.iter().copied());
     let mut command = prepared(command);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let (end, said) = Process::spawn(&mut command)?.wait_for_end(signals)?;
@@ -89,10 +104,14 @@ pub(crate) fn build(signals: &Signals, name: &str, what: &[&str]) -> Result<Path
         return Err(build_failed(&arguments, end));
     }
     let messages = String::from_utf8_lossy(&said.stdout);
-    executable(&messages, name).ok_or_else(|| {
-        Error::failed(format!("`{}` did not say where the program `{name}` is", typed(&arguments)))
-            .remedy("update the Rust toolchain")
-    })
+    let place = |&name: &&'a str| {
+        let path = executable(&messages, name).ok_or_else(|| {
+            Error::failed(format!("`{}` did not say where the program `{name}` is", typed(&arguments)))
+                .remedy("update the Rust toolchain")
+        })?;
+        Ok((name, path))
+    };
+    names.iter().map(place).collect()
 }
 
 fn build_failed(arguments: &[&str], end: End) -> Error {

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::error::Error;
+use crate::{error::Error, kernels::Options};
 
 /// The answer to `--help`.
 pub(crate) const USAGE: &str = "\
@@ -30,6 +30,10 @@ Commands:
   fuzz [TARGET] [--seconds N]
                    Look for inputs that break a property of a fuzz target, or of each in turn, for N seconds each (60).
                    Needs cargo-fuzz; see fuzz/README.md.
+  kernels [--jobs N] [--quick] [VERSION...]
+                   Boot Debian's kernels under qemu, run the tests of identification and the races on each, and print
+                   kernel by fact. Status 0 only if each does what its version claims and none grants more than the
+                   next newer one. With --quick no races.
   bench [ARGS...]  Install what is missing, then run the benches; ARGS go to them.
   soak [--long]    Install what is missing, then load the library for about four minutes: speed, descriptors, memory,
                    floods. Prints what was measured against each target; status 0 only if all were met. Speed is
@@ -62,6 +66,8 @@ pub(crate) enum Task {
         /// Only those of these files; all if there are none.
         areas: Vec<String>,
     },
+    /// Test on other kernels.
+    Kernels(Options),
     /// Measure.
     Bench {
         /// What the benches are given.
@@ -114,7 +120,9 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
     let is_help = |argument: &OsString| argument == "--help" || argument == "-h";
     match command.to_str() {
         Some("help" | "--help" | "-h") => Ok(Task::Help),
-        Some("demo" | "test" | "threats" | "guards" | "soak" | "fuzz") if rest.iter().any(is_help) => Ok(Task::Help),
+        Some("demo" | "test" | "threats" | "guards" | "soak" | "fuzz" | "kernels") if rest.iter().any(is_help) => {
+            Ok(Task::Help)
+        }
         Some("bench") => Ok(Task::Bench { arguments: rest.to_vec() }),
         Some("fuzz") => fuzz(rest),
         Some("demo") => Ok(Task::Demo { keep: flag("--keep", rest)? }),
@@ -122,6 +130,7 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<Task, Error> {
         Some("threats") if rest.is_empty() => Ok(Task::Threats),
         Some("guards") => Ok(Task::Guards { areas: rest.iter().map(|area| area.display().to_string()).collect() }),
         Some("soak") => Ok(Task::Soak { long: flag("--long", rest)? }),
+        Some("kernels") => Ok(Task::Kernels(kernels(rest)?)),
         Some("__enter") => match rest {
             [cgroup, dashes, command @ ..] if dashes == "--" && !command.is_empty() => {
                 Ok(Task::Inside(Inside::Enter { cgroup: cgroup.into(), command: command.to_vec() }))
@@ -157,6 +166,24 @@ fn flag(name: &str, arguments: &[OsString]) -> Result<bool, Error> {
         Some(other) => Err(Error::Usage(format!("there is no option `{}` here", other.display()))),
         None => Ok(!arguments.is_empty()),
     }
+}
+
+/// What follows `kernels`.
+fn kernels(arguments: &[OsString]) -> Result<Options, Error> {
+    let mut options = Options::default();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.to_str() {
+            Some("--quick") => options.quick = true,
+            Some("--jobs") => {
+                let number = rest.next().and_then(|n| n.to_str()?.parse().ok()).filter(|&n: &usize| n > 0);
+                options.jobs = Some(number.ok_or_else(|| Error::Usage("--jobs needs a number".into()))?);
+            }
+            Some(version) if version.starts_with(|c: char| c.is_ascii_digit()) => options.only.push(version.to_owned()),
+            _ => return Err(Error::Usage(format!("there is no option `{}` here", argument.display()))),
+        }
+    }
+    Ok(options)
 }
 
 /// Prints a result.
@@ -202,6 +229,9 @@ mod tests {
             parsed(&["fuzz", "unit", "--seconds", "5"]),
             Ok(Task::Fuzz { target: Some("unit".into()), seconds: 5 })
         );
+        assert_eq!(parsed(&["kernels"]), Ok(Task::Kernels(Options::default())));
+        let options = Options { jobs: Some(3), only: vec!["6.1".into(), "7.3".into()], quick: true };
+        assert_eq!(parsed(&["kernels", "6.1", "--quick", "--jobs", "3", "7.3"]), Ok(Task::Kernels(options)));
         for help in [&["help"][..], &["--help"], &["-h"], &["demo", "--help"], &["test", "-h"]] {
             assert_eq!(parsed(help), Ok(Task::Help), "{help:?}");
         }
@@ -213,6 +243,8 @@ mod tests {
             (&[][..], "a command is missing"),
             (&["frobnicate"], "`frobnicate`"),
             (&["demo", "--kept"], "`--kept`"),
+            (&["kernels", "--jobs", "0"], "--jobs"),
+            (&["kernels", "newest"], "`newest`"),
             (&["test", "all"], "`all`"),
             (&["soak", "--short"], "`--short`"),
             (&["fuzz", "--seconds", "0"], "--seconds"),

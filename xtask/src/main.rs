@@ -11,6 +11,7 @@
 //! | `test`, `bench`, `soak` | `cargo xtask test`, `cargo xtask bench`, `cargo xtask soak` |
 //! | `threats`, `guards` | `cargo xtask threats`, `cargo xtask guards` |
 //! | `fuzz` | `cargo xtask fuzz` |
+//! | `kernels` | `cargo xtask kernels` |
 //! | `inside` | what this program does when the demo starts it again as one of its own peers |
 
 #![deny(unsafe_code)]
@@ -25,6 +26,7 @@ mod error;
 mod fuzz;
 mod guards;
 mod inside;
+mod kernels;
 mod packages;
 mod process;
 mod scratch;
@@ -74,6 +76,8 @@ fn run(arguments: &[std::ffi::OsString]) -> Result<ExitCode, Error> {
             delegate::ensure(arguments)?;
             guards::run(&Signals::install()?, &areas)
         }
+        // Needs no place in the cgroup tree: the guests have their own.
+        Task::Kernels(options) => kernels::run(&Signals::install()?, &options),
         Task::Bench { arguments: passed } => {
             delegate::ensure(arguments)?;
             bench::run(&Signals::install()?, &passed)

@@ -2,6 +2,7 @@
 
 use wayland_auth::identity::Trust;
 use wayland_auth_tests::expect::resolvers;
+use wayland_auth_tests::release::rounds;
 use wayland_auth_tests::{Context, Outcome, Peers, World, ensure};
 
 use crate::hop::{A, labelled, tier_name};
@@ -18,7 +19,7 @@ fn storm(world: &World, what: &str, steps: &[&str], expected: &str) -> Outcome {
     let _first = peers.connect(&steps)?.killed_at_the_end();
     for (tier, resolver) in resolvers()? {
         let mut tally = Tally::default();
-        while tally.total() < ROUNDS {
+        while tally.total() < rounds(ROUNDS) {
             tally.add(&resolver.identify(peers.accept(None)?, &Trust::default()));
         }
         println!("{what}, {}: {tally}", tier_name(tier));

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use wayland_auth::identity::{Tier, Trust};
 use wayland_auth_tests::cgroups::remove_tree;
 use wayland_auth_tests::expect::{APP_ID, ENGINE, INSTANCE_ID, resolvers};
+use wayland_auth_tests::release;
 use wayland_auth_tests::{Connection, Context, Outcome, Peers, TestCgroup, World, ensure, ensure_eq};
 
 use crate::tally::{Tally, word};
@@ -23,7 +24,7 @@ pub(crate) fn labelled(world: &World, which: &str) -> Result<TestCgroup, String>
 fn look_up(what: &str, rounds: u64, connection: &Connection, expected: &[&str]) -> Outcome {
     for (tier, resolver) in resolvers()? {
         let mut tally = Tally::default();
-        while tally.total() < rounds {
+        while tally.total() < release::rounds(rounds) {
             tally.add(&resolver.identify(&connection.stream, &Trust::default()));
         }
         println!("{what}, {}: {tally}", tier_name(tier));
@@ -111,7 +112,7 @@ pub(crate) fn process_moved_while_it_connects_is_where_it_is(world: &World) -> O
             for (tier, resolver) in &resolvers {
                 let mut all = Tally::default();
                 let (mut host, mut app) = (0, 0);
-                while all.total() < ROUNDS {
+                while all.total() < release::rounds(ROUNDS) {
                     let stream = peers.accept(None)?;
                     let before = place.load(Ordering::SeqCst);
                     let identified = resolver.identify(&stream, &Trust::default());
@@ -141,17 +142,18 @@ pub(crate) fn process_moved_while_it_connects_is_where_it_is(world: &World) -> O
 
 /// Ten thousand cgroups come and go beside the peers'.
 pub(crate) fn churn_of_other_cgroups_disturbs_nobody(world: &World) -> Outcome {
-    const CHURN: u32 = 10_000;
+    const CHURN: u64 = 10_000;
     let peers = Peers::new(world)?;
     let home = world.new_cgroup()?;
     let app = home.child("app")?;
     app.label(&[(ENGINE, "org.example.EngineA"), (APP_ID, "org.example.AppA")])?;
     let plain = home.child("plain")?;
     let connections = [(A, peers.connect(&[&app.join()])?), ("host", peers.connect(&[&plain.join()])?)];
+    let churns = release::rounds(CHURN);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let churn = scope.spawn(|| {
-            let result = (0..CHURN).try_for_each(|n| {
+            let result = (0..churns).try_for_each(|n| {
                 let cgroup = home.child(&format!("churn-{}", n % 50))?;
                 cgroup.label(&[(ENGINE, "org.example.Churn"), (APP_ID, "org.example.Churn")])
             });
@@ -170,8 +172,8 @@ pub(crate) fn churn_of_other_cgroups_disturbs_nobody(world: &World) -> Outcome {
                     }
                 }
             }
-            println!("{CHURN} cgroups made and removed beside: {}; {}", tallies[0], tallies[1]);
-            ensure!(tallies[0].total() > 1_000, "too few look-ups to show anything: {}", tallies[0]);
+            println!("{churns} cgroups made and removed beside: {}; {}", tallies[0], tallies[1]);
+            ensure!(tallies[0].total() > release::rounds(1_000), "too few look-ups to show anything: {}", tallies[0]);
             Ok(())
         })();
         churn.join().map_err(|_| "the churn panicked".to_owned())?.and(result)

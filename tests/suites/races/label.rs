@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wayland_auth::identity::Trust;
 use wayland_auth_tests::cgroups::set_xattr;
 use wayland_auth_tests::expect::{APP_ID, ENGINE, INSTANCE_ID, resolvers};
+use wayland_auth_tests::release::rounds;
 use wayland_auth_tests::{Outcome, Peers, World, ensure};
 
 use crate::hop::tier_name;
@@ -45,7 +46,7 @@ fn race(
         let result = (|| {
             for (tier, resolver) in resolvers()? {
                 let mut tally = Tally::default();
-                while tally.total() < ROUNDS {
+                while tally.total() < rounds(ROUNDS) {
                     tally.add(&resolver.identify(&connection.stream, &Trust::default()));
                 }
                 println!("{what}, {}: {}", tier_name(tier), tally);

@@ -17,6 +17,7 @@ use wayland_auth::peer::Credentials;
 use wayland_auth_tests::cgroups::mount_point;
 use wayland_auth_tests::expect::{APP_ID, ENGINE, resolvers};
 use wayland_auth_tests::offspring::{Address, Life, Offspring};
+use wayland_auth_tests::release::rounds;
 use wayland_auth_tests::{Context, Outcome, World, ensure, ensure_eq};
 
 use crate::hop::{A, B, labelled, tier_name};
@@ -26,9 +27,9 @@ use crate::tally::{Tally, word};
 pub(crate) const INSIDE: &str = "--inside-pid-namespace";
 
 /// How often a pid is used again before the look-up.
-const ROUNDS: u32 = 4_000;
+const ROUNDS: u64 = 4_000;
 /// How often during it, on each of two tiers: ten thousand in all.
-const RACES: u32 = 3_000;
+const RACES: u64 = 3_000;
 
 const EVIL: &str = A;
 const GOOD: &str = B;
@@ -129,7 +130,8 @@ impl Scene {
     /// The pid is used again between the connection and the look-up.
     fn before(&self) -> Outcome {
         let mut tallies: Vec<Tally> = self.resolvers.iter().map(|_| Tally::default()).collect();
-        for _ in 0..ROUNDS {
+        let rounds = rounds(ROUNDS);
+        for _ in 0..rounds {
             let Evil { process, stream, go } = self.connect()?;
             for (_, resolver) in &self.resolvers {
                 // The control: alive, it is who it is.
@@ -142,20 +144,21 @@ impl Scene {
             }
             finish(&stream, good)?;
         }
-        println!("pid used again before the look-up: a reader of the pid fooled {ROUNDS} of {ROUNDS} times");
+        println!("pid used again before the look-up: a reader of the pid fooled {rounds} of {rounds} times");
         for ((tier, _), tally) in self.resolvers.iter().zip(&tallies) {
             println!("pid used again before the look-up, {}: {tally}", tier_name(*tier));
-            ensure_eq!(tally.of("unidentified:peer-gone"), u64::from(ROUNDS), "{tally}");
+            ensure_eq!(tally.of("unidentified:peer-gone"), rounds, "{tally}");
         }
         Ok(())
     }
 
     /// The pid is used again while somebody looks and looks.
     fn during(&self) -> Outcome {
+        let races = rounds(RACES);
         for (tier, resolver) in &self.resolvers {
             let mut tally = Tally::default();
             let mut fooled = 0;
-            for _ in 0..RACES {
+            for _ in 0..races {
                 let Evil { process, stream, go } = self.connect()?;
                 let done = AtomicBool::new(false);
                 let good = std::thread::scope(|scope| {
@@ -169,13 +172,13 @@ impl Scene {
                     done.store(true, Ordering::SeqCst);
                     good
                 })?;
-                fooled += u32::from(self.naive(&stream)? == GOOD);
+                fooled += u64::from(self.naive(&stream)? == GOOD);
                 finish(&stream, good)?;
             }
-            println!("pid used again during the look-up, {}: {tally}; by pid {fooled} of {RACES}", tier_name(*tier));
+            println!("pid used again during the look-up, {}: {tally}; by pid {fooled} of {races}", tier_name(*tier));
             tally.expect_only(&[EVIL])?;
             ensure!(tally.of("unidentified:peer-gone") > 0, "nobody looked while it died, so nothing is shown");
-            ensure_eq!(fooled, RACES);
+            ensure_eq!(fooled, races);
         }
         Ok(())
     }

@@ -16,7 +16,8 @@ use rustix::process::geteuid;
 use crate::{cli, error::Error, process::Process, signals::Signals};
 use managers::{MANAGERS, Manager};
 pub(crate) use needs::Purpose;
-use needs::{Need, in_path, missing};
+use needs::{Need, missing};
+pub(crate) use needs::{in_path, path_of};
 
 /// How we become root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

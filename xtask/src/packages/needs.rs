@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What something is needed for. A later one needs what the earlier ones do.
+/// What something is needed for. A later one needs what the earlier ones do, the last one aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     /// `cargo xtask demo`.
@@ -16,6 +16,8 @@ pub(crate) enum Purpose {
     Test,
     /// `cargo xtask bench`.
     Bench,
+    /// `cargo xtask kernels`, which needs little of what the others do.
+    Kernels,
 }
 
 /// Something that must be there.
@@ -80,6 +82,16 @@ pub(super) const NEEDS: &[Need] = &[
     need(Probe::Program("dbus-daemon"), Purpose::Test, ["dbus-daemon", "dbus-daemon", "dbus", "dbus-1-daemon", "dbus"]),
     need(Probe::Program("strace"), Purpose::Test, ["strace"; 5]),
     need(Probe::Program("weston"), Purpose::Test, ["weston"; 5]),
+    need(
+        Probe::Program("qemu-system-x86_64"),
+        Purpose::Kernels,
+        ["qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu-x86", "qemu-system-x86_64"],
+    ),
+    need(
+        Probe::Program("busybox"),
+        Purpose::Kernels,
+        ["busybox-static", "busybox", "busybox", "busybox-static", "busybox-static"],
+    ),
 ];
 
 const fn need(probe: Probe, purpose: Purpose, packages: [&'static str; 5]) -> Need {
@@ -98,7 +110,19 @@ impl fmt::Display for Need {
 
 /// What is not there.
 pub(super) fn missing(purpose: Purpose) -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| need.purpose <= purpose && !need.probe.is_there()).collect()
+    NEEDS.iter().filter(|need| need.is_for(purpose) && !need.probe.is_there()).collect()
+}
+
+impl Need {
+    /// Whether it is needed for this.
+    fn is_for(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Kernels => {
+                self.purpose == Purpose::Kernels || matches!(self.probe, Probe::Program("cc" | "bwrap"))
+            }
+            _ => self.purpose <= purpose,
+        }
+    }
 }
 
 impl Probe {
@@ -115,11 +139,16 @@ impl Probe {
 }
 
 /// Whether there is a program of that name.
-pub(super) fn in_path(name: &str) -> bool {
+pub(crate) fn in_path(name: &str) -> bool {
+    path_of(name).is_some()
+}
+
+/// Where the program of that name is.
+pub(crate) fn path_of(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|directory| {
-        directory.join(name).metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    })
+    env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0))
 }
 
 /// Whether pkg-config knows the library. Without pkg-config, which is then missing itself, whether its file is in a
@@ -158,8 +187,11 @@ mod tests {
 
     #[test]
     fn each_purpose_needs_what_the_earlier_ones_do() {
-        let count = |purpose| NEEDS.iter().filter(|need| need.purpose <= purpose).count();
+        let count = |purpose| NEEDS.iter().filter(|need| need.is_for(purpose)).count();
         assert!(count(Purpose::Demo) < count(Purpose::Test) && count(Purpose::Test) <= count(Purpose::Bench));
-        assert_eq!(count(Purpose::Bench), NEEDS.len());
+        // The kernels' own needs are nobody else's.
+        let kernels = NEEDS.iter().filter(|need| need.purpose == Purpose::Kernels).count();
+        assert_eq!(count(Purpose::Bench) + kernels, NEEDS.len());
+        assert!(count(Purpose::Kernels) < count(Purpose::Demo));
     }
 }
