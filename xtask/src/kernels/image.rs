@@ -31,7 +31,7 @@ const APPLETS: &[&str] = &["mount", "mkdir", "mv", "switch_root", "chown", "rebo
 /// The first program of a guest: moves everything into a file system that can be left by `pivot_root(2)`.
 const INIT: &str = "\
 #!/bin/busybox sh
-/bin/busybox mkdir /root
+/bin/busybox mkdir -p /root
 /bin/busybox mount -t tmpfs -o mode=0755 root /root
 /bin/busybox mv /image/* /root/
 /bin/busybox mkdir /root/proc /root/sys /root/tmp /root/dev
