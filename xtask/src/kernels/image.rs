@@ -132,7 +132,7 @@ fn libraries_of(said: &str) -> Vec<PathBuf> {
 /// If it cannot be written.
 pub(super) fn write(files: &BTreeMap<String, Vec<u8>>, cache: &Path, quick: bool) -> Result<PathBuf, Error> {
     let mut archive = Archive::default();
-    let guest = GUEST.replace("@SHORTER@", "20").replace("@RACES@\n", if quick { "" } else { RACES });
+    let guest = GUEST.replace("@SHORTER@", "200").replace("@RACES@\n", if quick { "" } else { RACES });
     for dir in ["bin", "dev"] {
         archive.directory(dir);
     }
