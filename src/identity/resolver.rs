@@ -148,8 +148,8 @@ impl ResolverBuilder {
                     None => Reference::ours(&procfs),
                 };
                 let reference = reference.map_err(ResolverError::reference)?;
-                let own_mounts = sys::unless_short(procfs.own_namespace(NamespaceKind::Mount.file()));
-                let own_mounts = own_mounts.map_err(ResolverError::resources)?.map(|(_, id)| id);
+                let own_mounts = procfs.own_namespace(NamespaceKind::Mount.file());
+                let (_, own_mounts) = own_mounts.map_err(ResolverError::reference)?;
                 let own_path = procfs.open_file("self/cgroup").ok().and_then(|file| cgroup::read_path(&file).ok());
                 let surroundings = Surroundings { uid, runtime_dir, own_mounts, security };
                 Some(Parts { procfs, cgroups, reference, own: Own::new(tier), own_path, surroundings })
@@ -292,7 +292,8 @@ impl Resolver {
     }
 }
 
-/// Our own label in the security module, from a socket pair of our own; `None` where no module tells any.
+/// Our own label in the security module, from a socket pair of our own; `None` where no module tells any. If ours cannot be
+/// had otherwise, peers are asked all the same, and it is nobody's.
 ///
 /// # Errors
 ///
@@ -300,7 +301,10 @@ impl Resolver {
 fn own_security_label() -> Result<Option<Vec<u8>>, SysError> {
     match sys::own_socket_pair().and_then(|(a, _b)| sys::peer_security(a.as_fd())) {
         Ok(label) => Ok(Some(label)),
-        Err(e) if e.meaning() == Meaning::Resources => Err(e),
-        Err(_) => Ok(None),
+        Err(e) => match e.meaning() {
+            Meaning::Resources => Err(e),
+            Meaning::Unsupported | Meaning::Unavailable => Ok(None),
+            _ => Ok(Some(Vec::new())),
+        },
     }
 }

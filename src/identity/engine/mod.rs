@@ -128,8 +128,8 @@ pub(super) struct Surroundings {
     /// His `XDG_RUNTIME_DIR`, where flatpak keeps what it knows of its sandboxes.
     pub(super) runtime_dir: Option<std::path::PathBuf>,
     /// The compositor's own mount namespace.
-    pub(super) own_mounts: Option<NamespaceId>,
-    /// Whether the kernel tells labels of a security module, and which is the compositor's.
+    pub(super) own_mounts: NamespaceId,
+    /// The compositor's own label in the security module; `None` where there is none that tells them.
     pub(super) security: Option<Vec<u8>>,
 }
 

@@ -246,9 +246,9 @@ impl Resolver {
         };
         Ok(match compared {
             Ok(compared) => {
-                let mounts = compared.ids.map(|[_, mounts, _]| mounts);
+                // With another reference for the host, ours are not those that are compared with.
                 let ours = compared.evidence.compared.mount == Comparison::Same
-                    || mounts.is_some() && mounts == parts.surroundings.own_mounts;
+                    || compared.ids.is_some_and(|[_, mounts, _]| mounts == parts.surroundings.own_mounts);
                 let engines = if ours { Vec::new() } else { look(compared.ids, false)? };
                 (Ok(compared.evidence), engines)
             }
