@@ -51,8 +51,11 @@ fn kernel_has_what_its_version_claims(_: &World) -> Outcome {
     Ok(())
 }
 
+/// A way to look peers up: what it is called, what it rests on, and the resolver that goes it.
+type Way = (&'static str, Option<Tier>, Resolver);
+
 /// The resolvers that this kernel has a use for; one that it has no use for says so of everybody.
-fn tiers() -> Result<Vec<(&'static str, Option<Tier>, Resolver)>, String> {
+fn tiers() -> Result<Vec<Way>, String> {
     let new = Resolver::builder().build().context("resolver")?;
     let old = Resolver::builder().without_pidfd_info().build().context("resolver")?;
     Ok(if !new.support().can_identify() {

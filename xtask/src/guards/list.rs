@@ -38,7 +38,8 @@ struct File {
 }
 
 /// The suites that start neither the tool nor the demo.
-const WITHOUT_PROGRAMS: [&str; 7] = ["identity", "forgery", "races", "resources", "registry", "interfaces", "threats"];
+const WITHOUT_PROGRAMS: [&str; 9] =
+    ["identity", "forgery", "races", "resources", "registry", "interfaces", "threats", "places", "engines"];
 
 impl Guard {
     /// What cargo is told after `test`. Only the test that has to fail is run, unless the list says which are.
