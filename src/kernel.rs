@@ -144,6 +144,10 @@ impl Support {
             Some(procfs) => unless_short(procfs.read("self/mountinfo", MOUNTINFO))?.as_deref().and_then(hidepid),
             None => None,
         };
+        let apart = match procfs {
+            Some(procfs) => place::apart_from_first_process(procfs)?,
+            None => None,
+        };
         let cgroups = cgroups.as_ref();
         Ok(Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -159,7 +163,7 @@ impl Support {
             security_labels,
             hidden_processes,
             initial_user_namespace,
-            apart: procfs.and_then(place::apart_from_first_process),
+            apart,
         })
     }
 

@@ -12,7 +12,7 @@ use super::evidence::{EngineEvidence, Evidence, Tier};
 use super::label::{InvalidXattrName, XattrNames};
 use super::namespaces::{Reference, ReferenceError};
 use super::{Identified, Identity, Reason};
-use crate::cgroup::{self, CgroupMountError, Cgroups};
+use crate::cgroup::{self, CgroupMountError, Cgroups, Miss};
 use crate::kernel::Support;
 use crate::peer::{Credentials, Peer, PeerPidfdError};
 use crate::sys::{self, Meaning, NamespaceKind, Procfs, SysError};
@@ -150,7 +150,7 @@ impl ResolverBuilder {
                 let reference = reference.map_err(ResolverError::reference)?;
                 let own_mounts = procfs.own_namespace(NamespaceKind::Mount.file());
                 let (_, own_mounts) = own_mounts.map_err(ResolverError::reference)?;
-                let own_path = procfs.open_file("self/cgroup").ok().and_then(|file| cgroup::read_path(&file).ok());
+                let own_path = own_path(&procfs).map_err(ResolverError::resources)?;
                 let surroundings = Surroundings { uid, runtime_dir, own_mounts, security };
                 Some(Parts { procfs, cgroups, reference, own: Own::new(tier), own_path, surroundings })
             }
@@ -289,6 +289,19 @@ impl Resolver {
             Err(e) if e.meaning() == Meaning::Resources => Err(e),
             Err(e) => Ok(engine::unread_security_label(&format!("{}: {}", e.call.name(), e.message()))),
         }
+    }
+}
+
+/// Where we are in the hierarchy; `None` where that cannot be told.
+///
+/// # Errors
+///
+/// Only for want of resources.
+fn own_path(procfs: &Procfs) -> Result<Option<Vec<u8>>, SysError> {
+    let Some(file) = sys::unless_short(procfs.open_file("self/cgroup"))? else { return Ok(None) };
+    match cgroup::read_path(&file) {
+        Err(Miss::Sys(e)) if e.meaning() == Meaning::Resources => Err(e),
+        path => Ok(path.ok()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! from sandboxed ones: they all live in other namespaces than it does. Better told at start than guessed from what
 //! becomes of the clients.
 
-use crate::sys::{Procfs, ReadLimit, SysError};
+use crate::sys::{Procfs, ReadLimit, SysError, unless_short};
 
 /// The most that is read of a file of `/proc/1`.
 const LIMIT: ReadLimit = ReadLimit(256 * 1024);
@@ -13,8 +13,10 @@ const LIMIT: ReadLimit = ReadLimit(256 * 1024);
 ///
 /// The process with pid 1 stands for the session: whoever starts it, it is in no sandbox of its own. Needs no right to
 /// ptrace it. In a pid namespace made for us alone that process is one of ours, and nothing is found.
-pub(super) fn apart_from_first_process(procfs: &Procfs) -> Option<Vec<&'static str>> {
-    compare(procfs).ok()
+///
+/// An error is a shortage, which tells nothing.
+pub(super) fn apart_from_first_process(procfs: &Procfs) -> Result<Option<Vec<&'static str>>, SysError> {
+    unless_short(compare(procfs))
 }
 
 fn compare(procfs: &Procfs) -> Result<Vec<&'static str>, SysError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use wayland_auth_tests::{Context, Needs, Outcome, Test, World, ensure, ensure_eq};
+use wayland_auth_tests::{Context, Needs, Outcome, Test, World, cgroups, ensure, ensure_eq};
 
 const TESTS: &[Test] = &[
     ("delegated_session_can_run_labelled_programs", Needs::Root, session_can_run),
@@ -87,8 +87,8 @@ fn as_root(world: &World, script: &str) -> Result<Done, String> {
     ensure_eq!(status.trim(), "1", "{} is still there: {done:?}", base.display());
     // The directory differs from run to run.
     let base = base.to_str().context("not UTF-8")?;
-    let shown = Path::new(base).file_name().and_then(|name| name.to_str()).context("no name")?;
-    let replace = |text: String| text.replace(base, "$B").replace(&format!("/{shown}"), "$b");
+    let shown = Path::new(base).strip_prefix(cgroups::mount_point()?).context("no cgroup")?;
+    let replace = |text: String| text.replace(base, "$B").replace(&format!("/{}", shown.display()), "$b");
     Ok(Done { out: replace(done.out), err: replace(done.err) })
 }
 
