@@ -65,7 +65,7 @@ impl Policy {
         self.apply_denials(&mut builder, &facts);
         let defaults = &self.defaults.host;
         builder.allow(defaults.set, || default(DefaultClass::Host, defaults, Effect::Allow));
-        for (rule, allow) in self.allowing(&facts).filter(|(rule, _)| rule.matcher.applies(&facts) == Applies::Yes) {
+        for (_, rule, allow) in self.allowing(&facts).filter(|(applies, ..)| *applies == Applies::Yes) {
             if self.believes_users() {
                 builder.allow(allow, || Because::Rule { at: rule.at.clone(), effect: Effect::Allow });
             } else {
@@ -98,10 +98,10 @@ impl Policy {
         self.apply_denials(&mut builder, facts);
 
         // Units are named by the user's own manager, so a rule that asks for one is limited too.
-        let limit = |rule: &Rule| self.limit(facts.is_user_evidence() || rule.matcher.unit.is_some());
+        let limit = |rule: &Rule| self.limit(facts.is_user_evidence() || rule.matcher.asks_for_a_unit());
         let mut named_by = None;
         let mut capped = CapabilitySet::EMPTY;
-        for (rule, allow) in self.allowing(facts).filter(|(rule, _)| rule.matcher.applies(facts) == Applies::Yes) {
+        for (_, rule, allow) in self.allowing(facts).filter(|(applies, ..)| *applies == Applies::Yes) {
             named_by = named_by.or(Some(&rule.at));
             let given = allow.intersection(limit(rule));
             builder.allow(given, || Because::Rule { at: rule.at.clone(), effect: Effect::Allow });
@@ -114,11 +114,9 @@ impl Policy {
         }
 
         let base = if facts.is_labelled() { &self.computed.sandboxed } else { &self.computed.namespaced };
-        for (rule, allow) in self.allowing(facts) {
-            if rule.matcher.applies(facts) == Applies::Maybe {
-                let lost = base.allowed().difference(allow.intersection(limit(rule)));
-                builder.deny(lost, || Because::Uncertain { at: rule.at.clone() });
-            }
+        for (_, rule, allow) in self.allowing(facts).filter(|(applies, ..)| *applies == Applies::Maybe) {
+            let lost = base.allowed().difference(allow.intersection(limit(rule)));
+            builder.deny(lost, || Because::Uncertain { at: rule.at.clone() });
         }
         let lost = base.allowed().difference(self.limit(facts.is_user_evidence()));
         builder.deny(lost, || Because::Capped);
@@ -145,23 +143,17 @@ impl Policy {
                     builder.deny(rule.deny, || Because::Rule { at: rule.at.clone(), effect: Effect::Deny });
                 }
                 Applies::Maybe => builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() }),
-                // An app without a label may be the very one that the rule names, having shed it.
-                Applies::No if facts.is_unlabelled_app() && rule.matcher.asks_for_a_label() => {
-                    builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() });
-                }
                 Applies::No => {}
             }
         }
     }
 
-    /// The rules that can give something to such a client: one about a unit as such is meant
-    /// for what runs there outside any sandbox, and gives nothing to a label inside.
-    fn allowing(&self, facts: &Facts<'_>) -> impl Iterator<Item = (&Rule, CapabilitySet)> {
-        let labelled = facts.is_labelled();
-        self.rules
-            .iter()
-            .filter(move |rule| !(labelled && rule.matcher.is_about_a_unit()))
-            .filter_map(|rule| rule.allow.map(|allow| (rule, allow)))
+    /// The rules that can give something to such a client, each with whether it applies.
+    fn allowing<'p>(&'p self, facts: &'p Facts<'_>) -> impl Iterator<Item = (Applies, &'p Rule, CapabilitySet)> {
+        self.rules.iter().filter_map(|rule| {
+            let matcher = if facts.is_labelled() { rule.for_labels.as_ref() } else { Some(&rule.matcher) };
+            Some((matcher?.applies(facts), rule, rule.allow?))
+        })
     }
 
     fn believes_users(&self) -> bool {

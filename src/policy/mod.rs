@@ -63,10 +63,15 @@
 //! | key | value |
 //! |---|---|
 //! | `engine` | a sandbox engine; `"unknown"`: no label, but namespaces of its own; `"*"`: any application |
-//! | `app-id`, `instance-id` | exactly this ID; only together with `engine` |
+//! | `app-id`, `instance-id` | this ID; only together with `engine` |
 //! | `provenance` | `"system"`: root alone could have written the label; `"user"`: others could |
 //! | `unit` | a systemd service. Without `engine` or `provenance`, its `allow` is not for labels inside it |
 //! | `namespaces` | `"own"`: at least one of user, mount and pid namespace is not the compositor's; `"shared"`: none |
+//! | `any`, `all` | a list of tables like `match`: at least one of them applies, or all do |
+//! | `not` | a table like `match`, which does not apply |
+//!
+//! Engines, IDs and units are whole names. In a name, `*` stands for any text between two dots, and `**` for one or more
+//! parts between dots: `org.gnome.*` is `org.gnome.Maps`, not `org.gnome.Maps.Devel`; `org.gnome.**` is both.
 //!
 //! The rules that apply to a labelled application and have an `allow` replace
 //! `[defaults] sandboxed` for it, together; `allow = []` thus leaves it nothing. To host
@@ -85,6 +90,7 @@ mod file;
 mod interfaces;
 #[cfg(test)]
 mod invariants;
+mod pattern;
 mod rule;
 mod settings;
 mod verdict;

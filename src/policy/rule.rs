@@ -1,6 +1,7 @@
 //! Rules, and when they apply.
 
 use super::capability::CapabilitySet;
+use super::pattern::Pattern;
 use super::verdict::Location;
 use crate::identity::{AppId, AppIdentity, HostIdentity, InstanceId, NestedLabel, Provenance, SandboxEngine, UnitName};
 
@@ -9,40 +10,45 @@ use crate::identity::{AppId, AppIdentity, HostIdentity, InstanceId, NestedLabel,
 pub(super) struct Rule {
     pub(super) at: Location,
     pub(super) matcher: Matcher,
+    /// What is left of `matcher` for clients with a label; only what it allows goes by it.
+    pub(super) for_labels: Option<Matcher>,
     /// `None` if the rule only denies.
     pub(super) allow: Option<CapabilitySet>,
     pub(super) deny: CapabilitySet,
 }
 
-/// The keys of `match`; a rule applies if all that are there do.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Matcher {
-    pub(super) engine: Option<EngineMatch>,
-    pub(super) app_id: Option<AppId>,
-    pub(super) instance_id: Option<InstanceId>,
-    pub(super) provenance: Option<Provenance>,
-    pub(super) unit: Option<UnitName>,
-    pub(super) namespaces: Option<NamespaceMatch>,
-}
-
-/// The values of `engine`.
+/// What is asked of a client in `match`.
 #[derive(Clone, Debug)]
-pub(super) enum EngineMatch {
-    /// This engine.
-    Named(SandboxEngine),
-    /// No label, but namespaces of its own.
-    Unknown,
-    /// Any application, the unlabelled ones too.
-    Any,
+pub(super) enum Matcher {
+    /// All of these.
+    All(Vec<Self>),
+    /// At least one of these.
+    Any(Vec<Self>),
+    /// Not this.
+    Not(Box<Self>),
+    /// One fact.
+    Fact(Fact),
 }
 
-/// The values of `namespaces`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NamespaceMatch {
-    /// At least one namespace is not the compositor's.
-    Own,
-    /// All of them are the compositor's.
-    Shared,
+/// What is asked about one fact.
+#[derive(Clone, Debug)]
+pub(super) enum Fact {
+    /// `engine`: one that the pattern names.
+    Engine(Pattern),
+    /// `engine = "unknown"`: no label, but namespaces of its own.
+    UnknownEngine,
+    /// `engine = "*"`: any application, the unlabelled ones too.
+    AnyEngine,
+    /// `app-id`.
+    AppId(Pattern),
+    /// `instance-id`.
+    InstanceId(Pattern),
+    /// `provenance`.
+    Provenance(Provenance),
+    /// `unit`.
+    Unit(Pattern),
+    /// `namespaces`: whether all of them are the compositor's.
+    SharedNamespaces(bool),
 }
 
 /// Whether a rule applies, as far as that is known.
@@ -60,12 +66,23 @@ impl From<bool> for Applies {
     }
 }
 
+impl std::ops::Not for Applies {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        match self {
+            Self::No => Self::Yes,
+            Self::Maybe => Self::Maybe,
+            Self::Yes => Self::No,
+        }
+    }
+}
+
 /// What is known about a client, as far as rules ask for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     kind: Kind<'a>,
-    /// `None` is the fact that there is no unit.
-    unit: Option<&'a UnitName>,
+    unit: Unit<'a>,
     /// `None` is not known.
     shared_namespaces: Option<bool>,
 }
@@ -75,128 +92,185 @@ enum Kind<'a> {
     Host,
     /// Without a label.
     Namespaced,
-    Labelled {
-        engine: &'a SandboxEngine,
-        /// `None` is not known: the engine does not say.
-        app_id: Option<&'a AppId>,
-        /// `None` is not known: the engine does not say.
-        instance_id: Option<&'a InstanceId>,
-        provenance: Provenance,
-    },
+    Labelled(Label<'a>),
+}
+
+/// What a label says. `None` is not known: the engine does not say.
+#[derive(Clone, Copy, Debug)]
+struct Label<'a> {
+    engine: Option<&'a SandboxEngine>,
+    app_id: Option<&'a AppId>,
+    instance_id: Option<&'a InstanceId>,
+    provenance: Option<Provenance>,
+}
+
+/// The unit of a client.
+#[derive(Clone, Copy, Debug)]
+enum Unit<'a> {
+    None,
+    Known(&'a UnitName),
+    Unknown,
 }
 
 impl<'a> Facts<'a> {
     /// Of a host process. Its claim to an app ID is no fact.
     pub(super) fn of_host(host: &'a HostIdentity) -> Self {
-        Self { kind: Kind::Host, unit: host.unit.as_ref(), shared_namespaces: Some(true) }
+        Self { kind: Kind::Host, unit: Unit::of(host.unit.as_ref()), shared_namespaces: Some(true) }
     }
 
     /// Of an application by its outermost label.
     pub(super) fn of_app(app: &'a AppIdentity) -> Self {
-        let kind = app.engine.as_ref().map_or(Kind::Namespaced, |engine| Kind::Labelled {
-            engine,
-            app_id: app.app_id.as_ref(),
-            instance_id: app.instance_id.as_ref(),
-            provenance: app.provenance,
+        let kind = app.engine.as_ref().map_or(Kind::Namespaced, |engine| {
+            Kind::Labelled(Label {
+                engine: Some(engine),
+                app_id: app.app_id.as_ref(),
+                instance_id: app.instance_id.as_ref(),
+                provenance: Some(app.provenance),
+            })
         });
-        Self { kind, unit: app.unit.as_ref(), shared_namespaces: app.namespaces.as_ref().map(|n| n.all_same()) }
+        let shared_namespaces = app.namespaces.as_ref().map(|n| n.all_same());
+        Self { kind, unit: Unit::of(app.unit.as_ref()), shared_namespaces }
     }
 
     /// Of the same process, by a label inside.
     pub(super) fn of_nested(self, label: &'a NestedLabel) -> Self {
-        let kind = Kind::Labelled {
-            engine: &label.engine,
+        let label = Label {
+            engine: Some(&label.engine),
             app_id: label.app_id.as_ref(),
             instance_id: label.instance_id.as_ref(),
-            provenance: label.provenance,
+            provenance: Some(label.provenance),
         };
-        Self { kind, ..self }
+        Self { kind: Kind::Labelled(label), ..self }
     }
+
+    /// Of some host process.
+    const ANY_HOST: Facts<'static> = Facts { kind: Kind::Host, unit: Unit::Unknown, shared_namespaces: Some(true) };
+
+    /// Of some application with a label that root alone could have written.
+    const ANY_SYSTEM_LABEL: Facts<'static> = Facts {
+        kind: Kind::Labelled(Label {
+            engine: None,
+            app_id: None,
+            instance_id: None,
+            provenance: Some(Provenance::System),
+        }),
+        unit: Unit::Unknown,
+        shared_namespaces: None,
+    };
 
     /// Whether there is a sandbox label.
     pub(super) fn is_labelled(self) -> bool {
-        matches!(self.kind, Kind::Labelled { .. })
+        matches!(self.kind, Kind::Labelled(_))
     }
 
-    /// Whether it is an app that only its namespaces show.
-    pub(super) fn is_unlabelled_app(self) -> bool {
-        matches!(self.kind, Kind::Namespaced)
+    /// What holds for its label.
+    fn of_label(self, holds: impl FnOnce(Label<'a>) -> Applies) -> Applies {
+        match self.kind {
+            Kind::Host => Applies::No,
+            // It may be the very application that is meant, having shed its label.
+            Kind::Namespaced => Applies::Maybe,
+            Kind::Labelled(label) => holds(label),
+        }
     }
 
     /// Whether any process of the user could have made this evidence.
     pub(super) fn is_user_evidence(self) -> bool {
-        !matches!(self.kind, Kind::Labelled { provenance: Provenance::System, .. })
+        !matches!(self.kind, Kind::Labelled(Label { provenance: Some(Provenance::System), .. }))
+    }
+}
+
+impl<'a> Unit<'a> {
+    fn of(unit: Option<&'a UnitName>) -> Self {
+        unit.map_or(Self::None, Self::Known)
     }
 }
 
 impl Matcher {
-    /// Whether nothing is asked for.
-    pub(super) fn is_empty(&self) -> bool {
-        let Self { engine, app_id, instance_id, provenance, unit, namespaces } = self;
-        engine.is_none()
-            && app_id.is_none()
-            && instance_id.is_none()
-            && provenance.is_none()
-            && unit.is_none()
-            && namespaces.is_none()
-    }
-
-    /// Whether the rule is about a unit as such, and not about applications in it.
-    pub(super) fn is_about_a_unit(&self) -> bool {
-        self.unit.is_some() && self.engine.is_none() && self.provenance.is_none()
-    }
-
-    /// Whether only a sandbox label can be meant.
-    pub(super) fn asks_for_a_label(&self) -> bool {
-        matches!(self.engine, Some(EngineMatch::Named(_)))
-            || self.app_id.is_some()
-            || self.instance_id.is_some()
-            || self.provenance.is_some()
-    }
-
     /// Whether a host process can be meant.
     pub(super) fn can_be_host(&self) -> bool {
-        self.engine.is_none() && self.app_id.is_none() && self.instance_id.is_none() && self.provenance.is_none()
+        self.applies(&Facts::ANY_HOST) != Applies::No
     }
 
-    /// Whether a sandbox label of a system's own can be meant.
+    /// Whether it can give something to a label that root alone could have written, and by nothing that the user could
+    /// have made.
     pub(super) fn can_be_system(&self) -> bool {
-        self.unit.is_none()
-            && !matches!(self.engine, Some(EngineMatch::Unknown))
-            && !matches!(self.provenance, Some(Provenance::User))
+        !self.asks_for_a_unit() && self.applies(&Facts::ANY_SYSTEM_LABEL) != Applies::No
+    }
+
+    /// Whether a unit is asked for, which the user's own manager names.
+    pub(super) fn asks_for_a_unit(&self) -> bool {
+        self.asks(&|fact| matches!(fact, Fact::Unit(_)))
+    }
+
+    fn asks(&self, about: &impl Fn(&Fact) -> bool) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks(about)),
+            Self::Not(part) => part.asks(about),
+            Self::Fact(fact) => about(fact),
+        }
+    }
+
+    /// What is left of it for clients with a label.
+    ///
+    /// Who asks for a unit without a word about applications means what runs there outside any sandbox, not a label inside.
+    pub(super) fn for_labels(&self) -> Option<Self> {
+        self.within(false)
+    }
+
+    /// `about_apps` is whether what surrounds it is about applications.
+    fn within(&self, about_apps: bool) -> Option<Self> {
+        match self {
+            Self::All(parts) => {
+                let about_apps = about_apps || parts.iter().any(|part| matches!(part, Self::Fact(f) if f.is_of_apps()));
+                parts.iter().map(|part| part.within(about_apps)).collect::<Option<_>>().map(Self::All)
+            }
+            Self::Any(parts) => {
+                let parts: Vec<_> = parts.iter().filter_map(|part| part.within(about_apps)).collect();
+                (!parts.is_empty()).then_some(Self::Any(parts))
+            }
+            Self::Not(part) => {
+                let meant = about_apps || !part.asks_for_a_unit() || part.asks(&Fact::is_of_apps);
+                meant.then(|| self.clone())
+            }
+            Self::Fact(Fact::Unit(_)) => about_apps.then(|| self.clone()),
+            Self::Fact(_) => Some(self.clone()),
+        }
     }
 
     /// Whether it applies to a client of which `facts` are known.
     pub(super) fn applies(&self, facts: &Facts<'_>) -> Applies {
-        let mut applies = Applies::Yes;
-        let mut and = |next: Applies| applies = applies.min(next);
-        match (&self.engine, facts.kind) {
-            (None | Some(EngineMatch::Any), Kind::Namespaced | Kind::Labelled { .. })
-            | (None, Kind::Host)
-            | (Some(EngineMatch::Unknown), Kind::Namespaced) => {}
-            (Some(EngineMatch::Named(wanted)), Kind::Labelled { engine, .. }) => and((wanted == engine).into()),
-            (Some(_), _) => return Applies::No,
+        match self {
+            Self::All(parts) => parts.iter().map(|part| part.applies(facts)).min().unwrap_or(Applies::Yes),
+            Self::Any(parts) => parts.iter().map(|part| part.applies(facts)).max().unwrap_or(Applies::No),
+            Self::Not(part) => !part.applies(facts),
+            Self::Fact(fact) => fact.applies(facts),
         }
-        if let Some(wanted) = &self.unit {
-            and((facts.unit == Some(wanted)).into());
+    }
+}
+
+impl Fact {
+    /// Whether it is about applications.
+    fn is_of_apps(&self) -> bool {
+        !matches!(self, Self::Unit(_) | Self::SharedNamespaces(_))
+    }
+
+    fn applies(&self, facts: &Facts<'_>) -> Applies {
+        match self {
+            Self::Unit(wanted) => match facts.unit {
+                Unit::None => Applies::No,
+                Unit::Known(unit) => wanted.is_match(unit.as_str()).into(),
+                Unit::Unknown => Applies::Maybe,
+            },
+            Self::SharedNamespaces(wanted) => known(facts.shared_namespaces, |shared| shared == *wanted),
+            Self::AnyEngine => (!matches!(facts.kind, Kind::Host)).into(),
+            Self::UnknownEngine => matches!(facts.kind, Kind::Namespaced).into(),
+            Self::Engine(wanted) => facts.of_label(|label| known(label.engine, |e| wanted.is_match(e.as_str()))),
+            Self::AppId(wanted) => facts.of_label(|label| known(label.app_id, |id| wanted.is_match(id.as_str()))),
+            Self::InstanceId(wanted) => {
+                facts.of_label(|label| known(label.instance_id, |id| wanted.is_match(id.as_str())))
+            }
+            Self::Provenance(wanted) => facts.of_label(|label| known(label.provenance, |by| by == *wanted)),
         }
-        if let Some(wanted) = self.namespaces {
-            and(known(facts.shared_namespaces, |shared| shared == (wanted == NamespaceMatch::Shared)));
-        }
-        if self.app_id.is_none() && self.instance_id.is_none() && self.provenance.is_none() {
-            return applies;
-        }
-        let Kind::Labelled { app_id, instance_id, provenance, .. } = facts.kind else { return Applies::No };
-        if let Some(wanted) = &self.app_id {
-            and(known(app_id, |app_id| app_id == wanted));
-        }
-        if let Some(wanted) = &self.instance_id {
-            and(known(instance_id, |instance_id| instance_id == wanted));
-        }
-        if let Some(wanted) = self.provenance {
-            and((provenance == wanted).into());
-        }
-        applies
     }
 }
 

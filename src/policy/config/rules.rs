@@ -3,16 +3,24 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::value::Key;
 use super::{Parser, in_file_order};
 use crate::identity::{AppId, InstanceId, InvalidId, Provenance, SandboxEngine, UnitName};
 use crate::policy::capability::CapabilitySet;
 use crate::policy::diagnostics::quoted;
 use crate::policy::eval::NEVER_FOR_APPS;
-use crate::policy::rule::{EngineMatch, Matcher, NamespaceMatch, Rule};
+use crate::policy::pattern::Pattern;
+use crate::policy::rule::{Fact, Matcher, Rule};
 use crate::policy::verdict::Location;
 
 const RULE: &[&str] = &["allow", "deny", "match"];
-const MATCH: &[&str] = &["app-id", "engine", "instance-id", "namespaces", "provenance", "unit"];
+const MATCH: &[&str] = &["all", "any", "app-id", "engine", "instance-id", "namespaces", "not", "provenance", "unit"];
+
+/// The keys about which only a label can say something.
+const OF_A_LABEL: &[&str] = &["app-id", "instance-id", "provenance"];
+
+/// How deep `any`, `all` and `not` may be nested.
+const MAX_DEPTH: usize = 8;
 
 impl Parser<'_> {
     pub(super) fn rules(&mut self, value: &Spanned<DeValue<'_>>) {
@@ -24,7 +32,7 @@ impl Parser<'_> {
             let at = Location { file: self.sink.file().clone(), line: self.sink.line(span.start) };
 
             let matcher = match table.get("match") {
-                Some(value) => self.matcher(value),
+                Some(value) => self.matcher(value, Around::default()),
                 None => {
                     let help = "say whom it is about, or use [defaults]";
                     self.sink.error(span.clone(), "a rule without `match`", Some(help.into()));
@@ -48,14 +56,14 @@ impl Parser<'_> {
                 if let Some(allow) = allow.filter(|_| !matcher.can_be_host()) {
                     self.places.lists.push((span.clone(), allow, NEVER_FOR_APPS));
                 }
-                self.policy.rules.push(Rule { at, matcher, allow, deny });
+                self.policy.rules.push(Rule { at, for_labels: matcher.for_labels(), matcher, allow, deny });
                 self.places.rules.push(span);
             }
         }
     }
 
-    /// The matcher, unless something is wrong with it.
-    fn matcher(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Matcher> {
+    /// The matcher, unless something is wrong with it. `around` is what the tables around it ask for.
+    fn matcher(&mut self, value: &Spanned<DeValue<'_>>, around: Around) -> Option<Matcher> {
         let table = self.table(value)?;
         self.known_keys(table, MATCH, "`match`");
         if table.is_empty() {
@@ -63,98 +71,141 @@ impl Parser<'_> {
             self.sink.error(value.span(), "an empty `match`", Some(help.into()));
             return None;
         }
-        let mut matcher = Matcher::default();
-        for (key, value) in in_file_order(table) {
-            match key.name {
-                "engine" => matcher.engine = self.engine(value),
-                "app-id" => matcher.app_id = self.id(value, "app ID", |text| AppId::new(text)),
-                "instance-id" => matcher.instance_id = self.id(value, "instance ID", |text| InstanceId::new(text)),
-                "provenance" => {
-                    matcher.provenance =
-                        self.choice(value, &[("system", Provenance::System), ("user", Provenance::User)]);
-                }
-                "unit" => matcher.unit = self.unit(value),
-                "namespaces" => {
-                    matcher.namespaces =
-                        self.choice(value, &[("own", NamespaceMatch::Own), ("shared", NamespaceMatch::Shared)]);
-                }
-                _ => {}
-            }
+        if around.depth == MAX_DEPTH {
+            self.sink.error(value.span(), format!("`match` is nested more than {MAX_DEPTH} times"), None);
+            return None;
         }
-        self.engine_of_ids(table, &matcher);
+        let around = around.with(table);
+        self.engine_of_ids(table, around);
+        let mut parts = Vec::new();
+        for (key, value) in in_file_order(table) {
+            let part = match key.name {
+                "all" => self.matchers(value, around).map(Matcher::All),
+                "any" => self.matchers(value, around).map(Matcher::Any),
+                "not" => self.matcher(value, around).map(|part| Matcher::Not(Box::new(part))),
+                _ => self.fact(&key, value).map(Matcher::Fact),
+            };
+            parts.extend(part);
+        }
         // Only an error leaves a key out, and then the whole policy is refused.
-        (!matcher.is_empty()).then_some(matcher)
+        (!parts.is_empty()).then_some(Matcher::All(parts))
+    }
+
+    /// The matchers of `any` and `all`.
+    fn matchers(&mut self, value: &Spanned<DeValue<'_>>, around: Around) -> Option<Vec<Matcher>> {
+        let array = self.array(value, "tables like that of `match`")?;
+        if array.is_empty() {
+            let help = "list at least one table like that of `match`";
+            self.sink.error(value.span(), "nothing is listed here", Some(help.into()));
+        }
+        let matchers: Vec<_> = array.iter().filter_map(|value| self.matcher(value, around)).collect();
+        (!matchers.is_empty()).then_some(matchers)
+    }
+
+    fn fact(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Option<Fact> {
+        let provenances = [("system", Provenance::System), ("user", Provenance::User)];
+        match key.name {
+            "engine" => self.engine(value),
+            "app-id" => {
+                self.pattern(value, "app ID", |id| AppId::new(id).map(|id| id.as_str().to_owned())).map(Fact::AppId)
+            }
+            "instance-id" => self
+                .pattern(value, "instance ID", |id| InstanceId::new(id).map(|id| id.as_str().to_owned()))
+                .map(Fact::InstanceId),
+            "provenance" => self.choice(value, &provenances).map(Fact::Provenance),
+            "unit" => self.unit(value).map(Fact::Unit),
+            "namespaces" => self.choice(value, &[("own", false), ("shared", true)]).map(Fact::SharedNamespaces),
+            _ => None,
+        }
     }
 
     /// An ID means something only together with its engine.
-    fn engine_of_ids(&mut self, table: &DeTable<'_>, matcher: &Matcher) {
-        for (key, _) in in_file_order(table) {
-            let of_a_label = matches!(key.name, "app-id" | "instance-id" | "provenance");
-            let message = format!("{} without `engine`", quoted(key.name));
-            match matcher.engine {
-                None if of_a_label && key.name != "provenance" && !table.contains_key("engine") => {
-                    let help = "any engine may use any ID: name the engine, or write engine = \"*\"";
-                    self.sink.error(key.span, message, Some(help.into()));
-                }
-                Some(EngineMatch::Unknown) if of_a_label => {
-                    let message = format!("{} with engine = \"unknown\" never applies", quoted(key.name));
-                    let help = "where the engine is unknown there is no label";
-                    self.sink.error(key.span, message, Some(help.into()));
-                }
-                _ => {}
+    fn engine_of_ids(&mut self, table: &DeTable<'_>, around: Around) {
+        for (key, _) in in_file_order(table).filter(|(key, _)| OF_A_LABEL.contains(&key.name)) {
+            if around.unknown_engine {
+                let message = format!("{} with engine = \"unknown\" never applies", quoted(key.name));
+                let help = "where the engine is unknown there is no label";
+                self.sink.error(key.span, message, Some(help.into()));
+            } else if !around.engine && key.name != "provenance" {
+                let message = format!("{} without `engine`", quoted(key.name));
+                let help = "any engine may use any ID: name the engine, or write engine = \"*\"";
+                self.sink.error(key.span, message, Some(help.into()));
             }
         }
     }
 
-    fn engine(&mut self, value: &Spanned<DeValue<'_>>) -> Option<EngineMatch> {
+    fn engine(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Fact> {
         match self.string(value)? {
-            "*" => Some(EngineMatch::Any),
-            "unknown" => Some(EngineMatch::Unknown),
-            _ => self.id(value, "sandbox engine", |text| SandboxEngine::new(text)).map(EngineMatch::Named),
+            "*" => Some(Fact::AnyEngine),
+            "unknown" => Some(Fact::UnknownEngine),
+            _ => self
+                .pattern(value, "sandbox engine", |name| SandboxEngine::new(name).map(|e| e.as_str().to_owned()))
+                .map(Fact::Engine),
         }
     }
 
-    fn id<T>(
+    /// A name, or a pattern over names: what it says beside its `*` must be able to stand in a name.
+    fn pattern(
         &mut self,
         value: &Spanned<DeValue<'_>>,
         what: &str,
-        new: impl FnOnce(&str) -> Result<T, InvalidId>,
-    ) -> Option<T> {
+        new: impl FnOnce(&str) -> Result<String, InvalidId>,
+    ) -> Option<Pattern> {
         let text = self.string(value)?;
-        if self.is_glob(text, value) {
-            return None;
-        }
-        new(text).map_err(|why| self.sink.error(value.span(), format!("{} as {what} {why}", quoted(text)), None)).ok()
+        let exact = !text.contains('*');
+        let name = match new(&text.replace('*', "x")) {
+            Ok(name) => name,
+            Err(why) => {
+                self.sink.error(value.span(), format!("{} as {what} {why}", quoted(text)), None);
+                return None;
+            }
+        };
+        self.wild(value, if exact { &name } else { text })
     }
 
-    fn unit(&mut self, value: &Spanned<DeValue<'_>>) -> Option<UnitName> {
+    fn wild(&mut self, value: &Spanned<DeValue<'_>>, text: &str) -> Option<Pattern> {
+        Pattern::new(text).map_err(|why| self.sink.error(value.span(), format!("{} {why}", quoted(text)), None)).ok()
+    }
+
+    fn unit(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Pattern> {
         let text = self.string(value)?;
-        if self.is_glob(text, value) {
-            return None;
-        }
-        let unit = UnitName::new(text);
-        let (message, help) = match &unit {
-            Some(unit) if unit.is_service() => return Some(unit.clone()),
+        let as_name = |text: &str| UnitName::new(&text.replace('*', "x"));
+        let (message, help) = match as_name(text) {
+            Some(unit) if unit.is_service() => return self.wild(value, text),
             Some(_) => {
                 let help = "a process asks for its scope itself, and under any name";
                 (format!("{} is a scope; only services can be matched", quoted(text)), Some(help.to_owned()))
             }
             None => {
-                let with_suffix = UnitName::new(&format!("{text}.service"));
-                let help = with_suffix.map(|unit| format!("did you mean `{unit}`?"));
+                let with_suffix = format!("{text}.service");
+                let help = as_name(&with_suffix).map(|_| format!("did you mean `{with_suffix}`?"));
                 (format!("{} is not the name of a service", quoted(text)), help)
             }
         };
         self.sink.error(value.span(), message, help);
         None
     }
+}
 
-    fn is_glob(&mut self, text: &str, value: &Spanned<DeValue<'_>>) -> bool {
-        let glob = text.contains('*');
-        if glob {
-            let help = "write the whole name".to_owned();
-            self.sink.error(value.span(), "globs are not supported yet", Some(help));
+/// What the tables around a part of `match` ask for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Around {
+    depth: usize,
+    /// An engine.
+    engine: bool,
+    /// That there is no label.
+    unknown_engine: bool,
+}
+
+impl Around {
+    /// With what this table adds.
+    fn with(self, table: &DeTable<'_>) -> Self {
+        let engine =
+            table.get("engine").map(|value| matches!(value.get_ref(), DeValue::String(name) if name == "unknown"));
+        Self {
+            depth: self.depth + 1,
+            engine: self.engine || engine.is_some(),
+            unknown_engine: self.unknown_engine || engine == Some(true),
         }
-        glob
     }
 }
