@@ -76,6 +76,23 @@ pub struct AppIdentity {
     pub nested: Vec<NestedLabel>,
 }
 
+impl AppIdentity {
+    /// An application that only its namespaces show: no engine, no ID, and nothing that root alone could have written.
+    #[must_use]
+    pub fn unknown(namespaces: Namespaces) -> Self {
+        Self {
+            engine: None,
+            app_id: None,
+            instance_id: None,
+            extra: Vec::new(),
+            provenance: Provenance::User,
+            namespaces: Some(namespaces),
+            unit: None,
+            nested: Vec::new(),
+        }
+    }
+}
+
 /// A sandbox label inside another, or other evidence of a sandbox beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]

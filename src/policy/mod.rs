@@ -86,6 +86,7 @@ pub mod capability;
 mod config;
 mod diagnostics;
 mod eval;
+mod explain;
 mod file;
 mod interfaces;
 #[cfg(test)]
@@ -100,6 +101,7 @@ use std::collections::BTreeMap;
 use capability::BUILT_IN;
 pub use capability::{Capability, CapabilitySet};
 pub use diagnostics::{Diagnostic, PolicyErrors, Severity};
+pub use explain::RuleMatch;
 pub use file::PolicyError;
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
 pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
@@ -217,6 +219,12 @@ impl Policy {
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// How many rules it has.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
     }
 
     /// What the file seems to say, but does not do; in the order of the file.

@@ -7,6 +7,8 @@ use crate::output;
 
 /// The exit status of `show` and `doctor` when the answer is bad.
 pub(crate) const FAILED: u8 = 1;
+/// The exit status of `explain` when there is no answer, as of a wrong command line.
+pub(crate) const UNANSWERED: u8 = 2;
 /// The exit status of `run` when it could not run the command, as of `env` and `timeout`.
 pub(crate) const LAUNCHER_FAILED: u8 = 125;
 /// The exit status of `run` when the command is there but cannot be executed.

@@ -1,8 +1,10 @@
 //! The tool `wayland-auth`: runs programs under a label, and looks at what a compositor sees.
 
 mod cgroup2;
+mod check;
 mod delegate;
 mod doctor;
+mod explain;
 mod failure;
 mod lint;
 mod mounts;
@@ -30,6 +32,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Lint(lint::LintArgs),
     Delegate(delegate::DelegateArgs),
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Lint(args) => lint::lint(&args),
         Command::Delegate(args) => delegate::delegate(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())
