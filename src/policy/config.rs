@@ -1,7 +1,7 @@
 //! Reading a policy from TOML.
 //!
 //! The whole file is read before anything is refused, so all errors are told at once. What
-//! this form does not know yet (`ask`, `include`, `uid`, `extra`, `internal` in `match`) is an error and
+//! this form does not know yet (`ask`, `include`, `uid`) is an error and
 //! never ignored.
 
 mod limits;

@@ -46,7 +46,7 @@ impl Policy {
     ///   denies, or might deny if more were known. Nothing that any process of the user could
     ///   have claimed gives more than `[defaults] host`, unless `[trust] user-evidence` says so.
     ///   Each nested label is evaluated as an application of its own, and can only take.
-    /// * **Internal**: what `[defaults.internal]` has for its tag.
+    /// * **Internal**: what `[defaults.internal]` has for its tag, and what rules about it add or deny.
     /// * **Unidentified**: `[defaults] unidentified`, reduced to what every identified client
     ///   has, so that nobody gains by evading identification.
     #[must_use]
@@ -130,6 +130,13 @@ impl Policy {
             |effect| Because::Internal { tag: tag.into(), at: listed.and_then(|listed| listed.at.clone()), effect };
         let mut builder = Builder::default();
         builder.deny(NEVER_INTERNAL, || Because::Withheld);
+        let facts = Facts::of_internal(tag);
+        self.apply_denials(&mut builder, &facts);
+        for (_, rule, allow) in self.allowing(&facts).filter(|(applies, ..)| *applies == Applies::Yes) {
+            if rule.matcher.asks_for_internal() {
+                builder.allow(allow, || Because::Rule { at: rule.at.clone(), effect: Effect::Allow });
+            }
+        }
         builder.allow(listed.map_or(CapabilitySet::EMPTY, |listed| listed.set), || because(Effect::Allow));
         builder.deny(ALL, || because(Effect::Deny));
         builder.finish()

@@ -39,7 +39,8 @@ impl Policy {
                 });
                 outermost.into_iter().chain(nested).collect()
             }
-            Identity::Internal(_) | Identity::Unidentified(_) => Vec::new(),
+            Identity::Internal(tag) => self.meeting(&Facts::of_internal(tag.as_str()), None),
+            Identity::Unidentified(_) => Vec::new(),
         }
     }
 

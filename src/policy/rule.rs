@@ -49,6 +49,10 @@ pub(super) enum Fact {
     Unit(Pattern),
     /// `namespaces`: whether all of them are the compositor's.
     SharedNamespaces(bool),
+    /// `internal`: the name that the compositor gave to the other end of a socket pair.
+    Internal(Pattern),
+    /// `extra`: what a further xattr says.
+    Extra(Box<str>, Pattern),
 }
 
 /// Whether a rule applies, as far as that is known.
@@ -93,6 +97,8 @@ enum Kind<'a> {
     /// Without a label.
     Namespaced,
     Labelled(Label<'a>),
+    /// A socket pair of the compositor's own, by its name.
+    Internal(&'a str),
 }
 
 /// What a label says. `None` is not known: the engine does not say.
@@ -102,6 +108,7 @@ struct Label<'a> {
     app_id: Option<&'a AppId>,
     instance_id: Option<&'a InstanceId>,
     provenance: Option<Provenance>,
+    extra: &'a [(String, String)],
 }
 
 /// The unit of a client.
@@ -126,10 +133,16 @@ impl<'a> Facts<'a> {
                 app_id: app.app_id.as_ref(),
                 instance_id: app.instance_id.as_ref(),
                 provenance: Some(app.provenance),
+                extra: &app.extra,
             })
         });
         let shared_namespaces = app.namespaces.as_ref().map(|n| n.all_same());
         Self { kind, unit: Unit::of(app.unit.as_ref()), shared_namespaces }
+    }
+
+    /// Of the other end of a socket pair.
+    pub(super) fn of_internal(tag: &'a str) -> Self {
+        Self { kind: Kind::Internal(tag), unit: Unit::None, shared_namespaces: None }
     }
 
     /// Of the same process, by a label inside.
@@ -139,6 +152,7 @@ impl<'a> Facts<'a> {
             app_id: label.app_id.as_ref(),
             instance_id: label.instance_id.as_ref(),
             provenance: Some(label.provenance),
+            extra: &label.extra,
         };
         Self { kind: Kind::Labelled(label), ..self }
     }
@@ -153,6 +167,7 @@ impl<'a> Facts<'a> {
             app_id: None,
             instance_id: None,
             provenance: Some(Provenance::System),
+            extra: &[],
         }),
         unit: Unit::Unknown,
         shared_namespaces: None,
@@ -166,7 +181,7 @@ impl<'a> Facts<'a> {
     /// What holds for its label.
     fn of_label(self, holds: impl FnOnce(Label<'a>) -> Applies) -> Applies {
         match self.kind {
-            Kind::Host => Applies::No,
+            Kind::Host | Kind::Internal(_) => Applies::No,
             // It may be the very application that is meant, having shed its label.
             Kind::Namespaced => Applies::Maybe,
             Kind::Labelled(label) => holds(label),
@@ -200,6 +215,11 @@ impl Matcher {
     /// Whether a unit is asked for, which the user's own manager names.
     pub(super) fn asks_for_a_unit(&self) -> bool {
         self.asks(&|fact| matches!(fact, Fact::Unit(_)))
+    }
+
+    /// Whether it is about socket pairs of the compositor's own: nobody else's rules give anything to them.
+    pub(super) fn asks_for_internal(&self) -> bool {
+        self.asks(&|fact| matches!(fact, Fact::Internal(_)))
     }
 
     fn asks(&self, about: &impl Fn(&Fact) -> bool) -> bool {
@@ -251,7 +271,7 @@ impl Matcher {
 impl Fact {
     /// Whether it is about applications.
     fn is_of_apps(&self) -> bool {
-        !matches!(self, Self::Unit(_) | Self::SharedNamespaces(_))
+        !matches!(self, Self::Unit(_) | Self::SharedNamespaces(_) | Self::Internal(_))
     }
 
     fn applies(&self, facts: &Facts<'_>) -> Applies {
@@ -261,14 +281,24 @@ impl Fact {
                 Unit::Known(unit) => wanted.is_match(unit.as_str()).into(),
                 Unit::Unknown => Applies::Maybe,
             },
+            // The other end of a socket pair may be anywhere, and is not looked at.
+            Self::SharedNamespaces(_) if matches!(facts.kind, Kind::Internal(_)) => Applies::No,
             Self::SharedNamespaces(wanted) => known(facts.shared_namespaces, |shared| shared == *wanted),
-            Self::AnyEngine => (!matches!(facts.kind, Kind::Host)).into(),
+            Self::Internal(wanted) => match facts.kind {
+                Kind::Internal(tag) => wanted.is_match(tag).into(),
+                _ => Applies::No,
+            },
+            Self::AnyEngine => matches!(facts.kind, Kind::Namespaced | Kind::Labelled(_)).into(),
             Self::UnknownEngine => matches!(facts.kind, Kind::Namespaced).into(),
             Self::Engine(wanted) => facts.of_label(|label| known(label.engine, |e| wanted.is_match(e.as_str()))),
             Self::AppId(wanted) => facts.of_label(|label| known(label.app_id, |id| wanted.is_match(id.as_str()))),
             Self::InstanceId(wanted) => {
                 facts.of_label(|label| known(label.instance_id, |id| wanted.is_match(id.as_str())))
             }
+            Self::Extra(name, wanted) => facts.of_label(|label| {
+                let value = label.extra.iter().find(|(other, _)| **other == **name);
+                known(value, |(_, value)| wanted.is_match(value))
+            }),
             Self::Provenance(wanted) => facts.of_label(|label| known(label.provenance, |by| by == *wanted)),
         }
     }

@@ -14,10 +14,11 @@ use crate::policy::rule::{Fact, Matcher, Rule};
 use crate::policy::verdict::Location;
 
 const RULE: &[&str] = &["allow", "deny", "match"];
-const MATCH: &[&str] = &["all", "any", "app-id", "engine", "instance-id", "namespaces", "not", "provenance", "unit"];
+const MATCH: &[&str] =
+    &["all", "any", "app-id", "engine", "extra", "instance-id", "internal", "namespaces", "not", "provenance", "unit"];
 
 /// The keys about which only a label can say something.
-const OF_A_LABEL: &[&str] = &["app-id", "instance-id", "provenance"];
+const OF_A_LABEL: &[&str] = &["app-id", "extra", "instance-id", "provenance"];
 
 /// How deep `any`, `all` and `not` may be nested.
 const MAX_DEPTH: usize = 8;
@@ -83,6 +84,7 @@ impl Parser<'_> {
                 "all" => self.matchers(value, around).map(Matcher::All),
                 "any" => self.matchers(value, around).map(Matcher::Any),
                 "not" => self.matcher(value, around).map(|part| Matcher::Not(Box::new(part))),
+                "extra" => self.extra(value),
                 _ => self.fact(&key, value).map(Matcher::Fact),
             };
             parts.extend(part);
@@ -102,6 +104,30 @@ impl Parser<'_> {
         (!matchers.is_empty()).then_some(matchers)
     }
 
+    /// What further xattrs say: which are read, the compositor decides.
+    fn extra(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Matcher> {
+        let table = self.table(value)?;
+        if table.is_empty() {
+            let help = "name an xattr: extra = { \"user.example.verified\" = \"yes\" }";
+            self.sink.error(value.span(), "nothing is asked for here", Some(help.into()));
+        }
+        let mut parts = Vec::new();
+        for (key, value) in in_file_order(table) {
+            if !key.name.starts_with("user.") {
+                let help = "the names of these xattrs begin with `user.`";
+                self.sink.error(
+                    key.span.clone(),
+                    format!("{} is no xattr of a label", quoted(key.name)),
+                    Some(help.into()),
+                );
+            }
+            let Some(text) = self.string(value) else { continue };
+            let text = text.to_owned();
+            parts.extend(self.wild(value, &text).map(|wanted| Matcher::Fact(Fact::Extra(key.name.into(), wanted))));
+        }
+        (!parts.is_empty()).then_some(Matcher::All(parts))
+    }
+
     fn fact(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Option<Fact> {
         let provenances = [("system", Provenance::System), ("user", Provenance::User)];
         match key.name {
@@ -114,6 +140,10 @@ impl Parser<'_> {
                 .map(Fact::InstanceId),
             "provenance" => self.choice(value, &provenances).map(Fact::Provenance),
             "unit" => self.unit(value).map(Fact::Unit),
+            "internal" => {
+                let tag = self.string(value)?.to_owned();
+                self.wild(value, &tag).map(Fact::Internal)
+            }
             "namespaces" => self.choice(value, &[("own", false), ("shared", true)]).map(Fact::SharedNamespaces),
             _ => None,
         }

@@ -144,7 +144,6 @@ fn t33_what_is_not_supported_yet_is_an_error_and_never_ignored() {
         "include = ['x.toml']".to_owned(),
         format!("[[rule]]\nmatch = {{ engine = 'e' }}\nask = ['screen-capture']\n{effect}"),
         matching("engine = 'e', uid = 0"),
-        matching("internal = 'xwayland'"),
     ] {
         assert!(error(&text).0.ends_with("is not supported yet"), "{text}");
     }
@@ -169,6 +168,9 @@ fn t33_a_match_that_would_apply_to_the_wrong_clients_is_an_error() {
         ("provenance = 'root'", "unknown value `root`"),
         ("namespaces = 'own '", "unknown value `own `"),
         ("engine = 1", "expected a string, found an integer"),
+        ("engine = 'e', extra = {}", "nothing is asked for here"),
+        ("engine = 'e', extra = { verified = 'yes' }", "`verified` is no xattr of a label"),
+        ("extra = { 'user.x' = 'yes' }", "`extra` without `engine`"),
         ("any = []", "nothing is listed here"),
         ("not = {}", "an empty `match`"),
         ("any = [{ app-id = 'a' }, { engine = 'e' }]", "`app-id` without `engine`"),

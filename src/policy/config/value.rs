@@ -14,7 +14,7 @@ use crate::policy::settings::Listed;
 use crate::policy::verdict::{ALL, Location};
 
 /// Words that have a meaning in the design, but none in this form of the file.
-const NOT_YET: &[&str] = &["ask", "extra", "include", "internal", "uid"];
+const NOT_YET: &[&str] = &["ask", "include", "uid"];
 
 /// A key and where it stands.
 #[derive(Clone, Debug)]

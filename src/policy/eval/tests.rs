@@ -398,3 +398,32 @@ fn a_branch_about_a_unit_gives_nothing_to_labels_inside() {
     unlabelled.unit = unit("a.service");
     assert!(ask(&policy, &unlabelled).allows(CAPTURE));
 }
+
+#[test]
+fn further_xattrs_can_be_asked_for() {
+    let rule = "[[rule]]\nmatch = { engine = 'e', extra = { 'user.example.verified' = 'yes' } }\n";
+    let allow = policy(&format!("{rule}allow = ['screen-capture']"));
+    let deny = policy(&format!("[defaults]\nsandboxed = ['*']\n{rule}deny = ['screen-capture']"));
+    let mut app = app(Some("e"), Some("a"));
+    for (value, allows) in [(Some("yes"), true), (Some("no"), false), (None, false)] {
+        app.extra = value.map(|value| ("user.example.verified".to_owned(), value.to_owned())).into_iter().collect();
+        assert_eq!(ask(&allow, &app).allows(CAPTURE), allows, "{value:?}");
+        assert_eq!(ask(&deny, &app).allows(CAPTURE), value == Some("no"), "{value:?}");
+    }
+}
+
+#[test]
+fn only_rules_about_socket_pairs_give_something_to_them() {
+    let policy = policy(
+        "[defaults.internal]\nxwayland = ['xwayland', 'layer-shell']\n\
+         [[rule]]\nmatch = { internal = 'x*' }\nallow = ['toplevel-list']\n\
+         [[rule]]\nmatch = { not = { engine = 'e' } }\nallow = ['screen-capture']\n\
+         [[rule]]\nmatch = { internal = 'xwayland' }\ndeny = ['layer-shell']",
+    );
+    let allowed = |tag: &'static str| policy.evaluate(&Identity::Internal(InternalTag::new(tag))).allowed();
+    assert_eq!(allowed("xwayland"), of([Capability::XWAYLAND, LIST]));
+    assert_eq!(allowed("xother"), of([LIST]));
+    assert!(allowed("other").is_empty());
+    // And nobody else is a socket pair.
+    assert!(!ask(&policy, &app(Some("x"), None)).allows(LIST) && ask(&policy, &app(Some("x"), None)).allows(CAPTURE));
+}
