@@ -150,6 +150,9 @@ impl Policy {
                     builder.deny(rule.deny, || Because::Rule { at: rule.at.clone(), effect: Effect::Deny });
                 }
                 Applies::Maybe => builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() }),
+                Applies::No if rule.matcher.may_have_been_shed(facts) => {
+                    builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() });
+                }
                 Applies::No => {}
             }
         }

@@ -173,6 +173,10 @@ impl<'a> Facts<'a> {
         shared_namespaces: None,
     };
 
+    /// Of an application without a label, of which nothing else is believed either: who got rid of his label may have got
+    /// into another unit on the way.
+    const SHED: Facts<'static> = Facts { kind: Kind::Namespaced, unit: Unit::Unknown, shared_namespaces: None };
+
     /// Whether there is a sandbox label.
     pub(super) fn is_labelled(self) -> bool {
         matches!(self.kind, Kind::Labelled(_))
@@ -230,6 +234,13 @@ impl Matcher {
         }
     }
 
+    /// Whether a client without a label may be one that is meant, and have got rid of the label that is asked for.
+    pub(super) fn may_have_been_shed(&self, facts: &Facts<'_>) -> bool {
+        matches!(facts.kind, Kind::Namespaced)
+            && self.asks(&Fact::is_of_a_label)
+            && self.applies(&Facts::SHED) != Applies::No
+    }
+
     /// What is left of it for clients with a label.
     ///
     /// Who asks for a unit without a word about applications means what runs there outside any sandbox, not a label inside.
@@ -272,6 +283,11 @@ impl Fact {
     /// Whether it is about applications.
     fn is_of_apps(&self) -> bool {
         !matches!(self, Self::Unit(_) | Self::SharedNamespaces(_) | Self::Internal(_))
+    }
+
+    /// Whether only a label can tell it.
+    fn is_of_a_label(&self) -> bool {
+        matches!(self, Self::Engine(_) | Self::AppId(_) | Self::InstanceId(_) | Self::Provenance(_) | Self::Extra(..))
     }
 
     fn applies(&self, facts: &Facts<'_>) -> Applies {

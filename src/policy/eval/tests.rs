@@ -427,3 +427,19 @@ fn only_rules_about_socket_pairs_give_something_to_them() {
     // And nobody else is a socket pair.
     assert!(!ask(&policy, &app(Some("x"), None)).allows(LIST) && ask(&policy, &app(Some("x"), None)).allows(CAPTURE));
 }
+
+/// Who got rid of his label may have got into another unit on the way.
+#[test]
+fn t11_a_label_that_may_have_been_shed_is_denied_wherever_its_bearer_is_now() {
+    let policy = policy(
+        "[defaults]\nsandboxed = ['*']\nnamespaced = ['*']\n\
+         [[rule]]\nmatch = { engine = 'e', unit = 'a.service' }\ndeny = ['screen-capture']\n\
+         [[rule]]\nmatch = { engine = 'unknown', unit = 'b.service' }\nallow = ['screen-capture']",
+    );
+    let mut shed = app(None, None);
+    shed.unit = unit("b.service");
+    assert!(!ask(&policy, &shed).allows(CAPTURE));
+    let mut labelled = app(Some("e"), None);
+    labelled.unit = unit("b.service");
+    assert!(ask(&policy, &labelled).allows(CAPTURE));
+}
