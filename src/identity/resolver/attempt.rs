@@ -467,16 +467,7 @@ fn add_what_engines_left(said: &mut Vec<(Label, Provenance)>, engines: &[EngineE
 /// Who a process is that nothing names: `host` if it shares all namespaces, and nothing is left unread.
 fn without_a_name(namespaces: Namespaces, engines: &[EngineEvidence], host: HostIdentity) -> Identity {
     if !namespaces.all_same() {
-        return Identity::App(AppIdentity {
-            engine: None,
-            app_id: None,
-            instance_id: None,
-            extra: Vec::new(),
-            provenance: Provenance::User,
-            namespaces: Some(namespaces),
-            unit: host.unit,
-            nested: Vec::new(),
-        });
+        return Identity::App(AppIdentity { unit: host.unit, ..AppIdentity::unknown(namespaces) });
     }
     match engines.iter().find_map(EngineEvidence::error) {
         Some((engine, why)) => Identity::unidentified(Reason::EngineEvidence(engine.clone(), why.to_owned())),

@@ -84,7 +84,8 @@ impl Mounts {
 
     /// Whether a path leads to this mount: nothing covers it. What cannot be told counts as visible.
     pub(super) fn is_visible(&self, mount: &Mount) -> bool {
-        self.look_up(&mount.point).is_none_or(|found| found.last.id == mount.id)
+        let Some(found) = self.look_up(&mount.point) else { return true };
+        found.last.id == mount.id
     }
 }
 
