@@ -1,7 +1,8 @@
 //! A machine that exists only for its tests.
 
 use std::{
-    fs,
+    fs::File,
+    io::Write,
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -17,7 +18,8 @@ use crate::{
 /// The longest that a guest may take.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// Boots a kernel with the image as its file system, and tells what came of it. What it said goes to `log`.
+/// Boots a kernel with the image as its file system, and tells what came of it. What it says goes to `log` at once: a run
+/// that is cut short leaves it too.
 ///
 /// # Errors
 ///
@@ -32,11 +34,19 @@ pub(super) fn boot(signals: &Signals, rung: &Rung, kernel: &Path, image: &Path, 
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(image);
     // An emulated timer on a busy machine may miss the moment in which the kernel looks whether it ticks.
     command.args(["-append", &format!("console=ttyS0 no_timer_check quiet loglevel=3 panic=-1{races}")]);
-    let (end, said) = capture(signals, command.stdin(Stdio::null()), PATIENCE, |_| false)?;
+    let cannot_write = || format!("cannot write `{}`", log.display());
+    let mut file = File::create(log).or_fail(cannot_write)?;
+    let mut written = Ok(());
+    let mut length = 0;
+    let (end, said) = capture(signals, command.stdin(Stdio::null()), PATIENCE, |said| {
+        written = file.write_all(&said.stdout[length..]);
+        length = said.stdout.len();
+        written.is_err()
+    })?;
     let took = start.elapsed();
+    written.and_then(|()| file.write_all(&said.stdout[length..])).or_fail(cannot_write)?;
+    file.write_all(&said.stderr).or_fail(cannot_write)?;
     let console = String::from_utf8_lossy(&said.stdout).replace('\r', "");
-    let errors = String::from_utf8_lossy(&said.stderr);
-    fs::write(log, format!("{console}\n{errors}")).or_fail(|| format!("cannot write `{}`", log.display()))?;
     let mut outcome = Outcome::read(*rung, &console, took);
     match end {
         End::Exited(status) if status.success() => {}

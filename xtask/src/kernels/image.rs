@@ -90,7 +90,13 @@ pub(super) fn build(signals: &Signals) -> Result<BTreeMap<String, Vec<u8>>, Erro
     what.extend(SUITES.iter().flat_map(|suite| ["--test", suite]));
     what.extend(HELPERS.iter().flat_map(|helper| ["--bin", helper]));
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", TARGET.to_uppercase().replace('-', "_"));
-    let environment = [(flags.as_str(), "-C target-feature=+crt-static -C strip=debuginfo")];
+    let environment = [
+        (flags.as_str(), "-C target-feature=+crt-static -C strip=debuginfo"),
+        // An emulated processor is slow. With a single one, a look-up that takes longer than its turn never ends before
+        // somebody else has changed everything.
+        ("CARGO_PROFILE_DEV_OPT_LEVEL", "2"),
+        ("CARGO_PROFILE_DEV_DEBUG", "0"),
+    ];
     let built = cargo::build_all(signals, &[SUITES, HELPERS].concat(), &what, &environment)?;
     let mut files = BTreeMap::new();
     for (name, path) in built {
