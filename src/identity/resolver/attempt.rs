@@ -153,9 +153,13 @@ impl Resolver {
             return Err(Stop::Final(Reason::OwnSocket));
         }
         let cgroup = parts.cgroups.open_verified(&parts.procfs, pid, id)?;
-        let found = self.read(parts, pidfd, pid, cgroup, evidence)?;
-        let (_, after) = pid_and_cgroup(pidfd)?;
-        if after == id { Ok(found) } else { Err(Stop::Again(Reason::Moved)) }
+        let still_there = || -> Result<(), Stop> {
+            let (_, after) = pid_and_cgroup(pidfd)?;
+            if after == id { Ok(()) } else { Err(Stop::Again(Reason::Moved)) }
+        };
+        let found = self.read(parts, pidfd, pid, cgroup, evidence, &still_there)?;
+        still_there()?;
+        Ok(found)
     }
 
     /// Linux 6.5 to 6.12: the path in `/proc` is the same before and after, names the same directory before and after,
@@ -190,12 +194,17 @@ impl Resolver {
             if same { Ok(()) } else { Err(Stop::Again(Reason::Moved)) }
         };
         still_there()?;
-        let found = self.read(parts, pidfd, pid, cgroup, evidence)?;
+        let found = self.read(parts, pidfd, pid, cgroup, evidence, &still_there)?;
         still_there()?;
         if sys::alive(pidfd)? { Ok(found) } else { Err(Stop::Final(Reason::PeerGone)) }
     }
 
     /// What lies between the two looks: the labels on the way up, and the namespaces.
+    ///
+    /// A process can be away while the labels are read and back for the second look, and a label can be another meanwhile.
+    /// So there is one more look between the two readings of a label: what is read both times was there while the process
+    /// was, unless the process went and came back twice and the label changed with it each time. The kernel counts
+    /// neither moves nor changes, so that there is no proof of more.
     fn read(
         &self,
         parts: &Parts,
@@ -203,6 +212,7 @@ impl Resolver {
         pid: u32,
         cgroup: Cgroup,
         evidence: &Evidence,
+        still_there: &dyn Fn() -> Result<(), Stop>,
     ) -> Result<Found, Stop> {
         let mut labels: Vec<Labelled> = Vec::new();
         let peer_is_root = evidence.credentials.uid == Some(0);
@@ -220,6 +230,9 @@ impl Resolver {
             self.mark_shared(parts, &cgroup, &mut labels)?;
         }
         let (namespaces, engines) = self.read_process(parts, pidfd, pid)?;
+        if !labels.is_empty() {
+            still_there()?;
+        }
         for label in &labels {
             if self.read_label(cgroup.dir_at(label.above.as_ref()))? != label.raw {
                 let path = escaped(&label.path);
