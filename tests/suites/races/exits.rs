@@ -2,11 +2,10 @@
 
 use wayland_auth::identity::Trust;
 use wayland_auth_tests::expect::resolvers;
-use wayland_auth_tests::release::rounds;
 use wayland_auth_tests::{Context, Outcome, Peers, World, ensure};
 
 use crate::hop::{A, labelled, tier_name};
-use crate::tally::Tally;
+use crate::tally::{GONE, Race, Tally};
 
 const ROUNDS: u64 = 4_000;
 
@@ -19,12 +18,13 @@ fn storm(world: &World, what: &str, steps: &[&str], expected: &str) -> Outcome {
     let _first = peers.connect(&steps)?.killed_at_the_end();
     for (tier, resolver) in resolvers()? {
         let mut tally = Tally::default();
-        while tally.total() < rounds(ROUNDS) {
+        let race = Race::new(ROUNDS);
+        while race.goes_on(tally.total(), || tally.has_all(&[expected, GONE])) {
             tally.add(&resolver.identify(peers.accept(None)?, &Trust::default()));
         }
         println!("{what}, {}: {tally}", tier_name(tier));
         tally.expect_only(&[expected])?;
-        ensure!(tally.of("unidentified:peer-gone") > 0, "nobody died in time, so nothing is shown");
+        ensure!(tally.of(GONE) > 0, "nobody died in time, so nothing is shown");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use wayland_auth_tests::expect::{APP_ID, ENGINE, INSTANCE_ID, resolvers};
 use wayland_auth_tests::release;
 use wayland_auth_tests::{Connection, Context, Outcome, Peers, TestCgroup, World, ensure, ensure_eq};
 
-use crate::tally::{Tally, word};
+use crate::tally::{Race, Tally, word};
 
 /// The two applications between which a process hops.
 pub(crate) const A: &str = "org.example.EngineA/org.example.AppA/-";
@@ -24,7 +24,8 @@ pub(crate) fn labelled(world: &World, which: &str) -> Result<TestCgroup, String>
 fn look_up(what: &str, rounds: u64, connection: &Connection, expected: &[&str]) -> Outcome {
     for (tier, resolver) in resolvers()? {
         let mut tally = Tally::default();
-        while tally.total() < release::rounds(rounds) {
+        let race = Race::new(rounds);
+        while race.goes_on(tally.total(), || tally.retries() > 0 && tally.has_all(expected)) {
             tally.add(&resolver.identify(&connection.stream, &Trust::default()));
         }
         println!("{what}, {}: {tally}", tier_name(tier));
@@ -112,7 +113,8 @@ pub(crate) fn process_moved_while_it_connects_is_where_it_is(world: &World) -> O
             for (tier, resolver) in &resolvers {
                 let mut all = Tally::default();
                 let (mut host, mut app) = (0, 0);
-                while all.total() < release::rounds(ROUNDS) {
+                let race = Race::new(ROUNDS);
+                while race.goes_on(all.total(), || host > 0 && app > 0) {
                     let stream = peers.accept(None)?;
                     let before = place.load(Ordering::SeqCst);
                     let identified = resolver.identify(&stream, &Trust::default());
@@ -149,13 +151,17 @@ pub(crate) fn churn_of_other_cgroups_disturbs_nobody(world: &World) -> Outcome {
     app.label(&[(ENGINE, "org.example.EngineA"), (APP_ID, "org.example.AppA")])?;
     let plain = home.child("plain")?;
     let connections = [(A, peers.connect(&[&app.join()])?), ("host", peers.connect(&[&plain.join()])?)];
-    let churns = release::rounds(CHURN);
-    let done = AtomicBool::new(false);
+    // So many at least, and until so many look-ups met them.
+    let enough = release::rounds(1_000);
+    let (done, looked) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let churn = scope.spawn(|| {
-            let result = (0..churns).try_for_each(|n| {
+            let race = Race::new(CHURN);
+            let met = || looked.load(Ordering::SeqCst) > enough;
+            let result = (0..).take_while(|&n| race.goes_on(n, met)).try_fold(0, |_, n| {
                 let cgroup = home.child(&format!("churn-{}", n % 50))?;
-                cgroup.label(&[(ENGINE, "org.example.Churn"), (APP_ID, "org.example.Churn")])
+                cgroup.label(&[(ENGINE, "org.example.Churn"), (APP_ID, "org.example.Churn")])?;
+                Ok::<_, String>(n + 1)
             });
             done.store(true, Ordering::SeqCst);
             result
@@ -170,12 +176,15 @@ pub(crate) fn churn_of_other_cgroups_disturbs_nobody(world: &World) -> Outcome {
                         ensure_eq!(&word(&identified.identity), expected, "during the churn");
                         tally.add(&identified);
                     }
+                    looked.store(tallies[0].total(), Ordering::SeqCst);
                 }
             }
-            println!("{churns} cgroups made and removed beside: {}; {}", tallies[0], tallies[1]);
-            ensure!(tallies[0].total() > release::rounds(1_000), "too few look-ups to show anything: {}", tallies[0]);
-            Ok(())
+            Ok::<_, String>(tallies)
         })();
-        churn.join().map_err(|_| "the churn panicked".to_owned())?.and(result)
+        let churns = churn.join().map_err(|_| "the churn panicked".to_owned())??;
+        let tallies = result?;
+        println!("{churns} cgroups made and removed beside: {}; {}", tallies[0], tallies[1]);
+        ensure!(tallies[0].total() > enough, "too few look-ups to show anything: {}", tallies[0]);
+        Ok(())
     })
 }

@@ -21,7 +21,7 @@ use wayland_auth_tests::release::rounds;
 use wayland_auth_tests::{Context, Outcome, World, ensure, ensure_eq};
 
 use crate::hop::{A, B, labelled, tier_name};
-use crate::tally::{Tally, word};
+use crate::tally::{GONE, Race, Tally, word};
 
 /// Tells this program that it is the one inside the pid namespace.
 pub(crate) const INSIDE: &str = "--inside-pid-namespace";
@@ -147,18 +147,19 @@ impl Scene {
         println!("pid used again before the look-up: a reader of the pid fooled {rounds} of {rounds} times");
         for ((tier, _), tally) in self.resolvers.iter().zip(&tallies) {
             println!("pid used again before the look-up, {}: {tally}", tier_name(*tier));
-            ensure_eq!(tally.of("unidentified:peer-gone"), rounds, "{tally}");
+            ensure_eq!(tally.of(GONE), rounds, "{tally}");
         }
         Ok(())
     }
 
     /// The pid is used again while somebody looks and looks.
     fn during(&self) -> Outcome {
-        let races = rounds(RACES);
         for (tier, resolver) in &self.resolvers {
             let mut tally = Tally::default();
-            let mut fooled = 0;
-            for _ in 0..races {
+            let (mut fooled, mut races) = (0, 0);
+            let race = Race::new(RACES);
+            while race.goes_on(races, || tally.has_all(&[EVIL, GONE])) {
+                races += 1;
                 let Evil { process, stream, go } = self.connect()?;
                 let done = AtomicBool::new(false);
                 let good = std::thread::scope(|scope| {
@@ -177,7 +178,7 @@ impl Scene {
             }
             println!("pid used again during the look-up, {}: {tally}; by pid {fooled} of {races}", tier_name(*tier));
             tally.expect_only(&[EVIL])?;
-            ensure!(tally.of("unidentified:peer-gone") > 0, "nobody looked while it died, so nothing is shown");
+            ensure!(tally.of(GONE) > 0, "nobody looked while it died, so nothing is shown");
             ensure_eq!(fooled, races);
         }
         Ok(())

@@ -2,9 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use wayland_auth::identity::{Identified, Identity};
+use wayland_auth_tests::connect::PATIENCE;
+use wayland_auth_tests::release::rounds;
 use wayland_auth_tests::{Outcome, ensure};
+
+/// How long a race goes on: so many look-ups, and then until it was seen what it is there to show. A slow or emulated
+/// machine may need more of them; what was not seen after a long time fails.
+pub(crate) struct Race {
+    rounds: u64,
+    start: Instant,
+}
+
+impl Race {
+    /// So many look-ups, or [fewer](rounds).
+    pub(crate) fn new(usual: u64) -> Self {
+        Self { rounds: rounds(usual), start: Instant::now() }
+    }
+
+    /// Whether it goes on after `done` look-ups. `shown` is asked only after so many that it could end.
+    pub(crate) fn goes_on(&self, done: u64, shown: impl FnOnce() -> bool) -> bool {
+        done < self.rounds || (self.start.elapsed() < PATIENCE && !shown())
+    }
+}
+
+/// The answer for a process that has ended.
+pub(crate) const GONE: &str = "unidentified:peer-gone";
 
 /// How often each answer came.
 #[derive(Debug, Default)]
@@ -57,6 +82,11 @@ impl Tally {
             ensure!(self.of(answer) > 0, "never seen, so nothing is shown: {answer}; {self}");
         }
         Ok(())
+    }
+
+    /// Whether each of these was seen.
+    pub(crate) fn has_all(&self, expected: &[&str]) -> bool {
+        expected.iter().all(|answer| self.of(answer) > 0)
     }
 
     /// Only these were seen, and "unidentified", for whatever reason.
