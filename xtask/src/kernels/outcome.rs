@@ -97,10 +97,8 @@ impl Outcome {
             self.faults.push(line.trim().to_owned());
         }
         let Some(run) = self.runs.last_mut() else { return };
-        // One test at a time: its name and its result are on one line unless it printed something in between.
-        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.split_whitespace().next())
-            && line.ends_with("... FAILED")
-        {
+        // At the end the harness tells of each that failed, under its name.
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----")) {
             run.failed.push(name.to_owned());
         }
         if let Some(counts) = line.strip_prefix("test result: ") {
@@ -252,6 +250,7 @@ guest: done
             ("guest: begin rung, user\n", "", "`rung, user` did not run"),
             ("guest: end 0", "guest: end 101", "ended with 101"),
             ("ok. 2 passed; 0 failed", "FAILED. 1 passed; 1 failed", "1 tests failed"),
+            ("test one ... rung: ", "---- one ----\nrung: ", "`rung`: one failed"),
             ("2 passed; 0 failed; 0 ignored", "2 passed; 0 failed; 1 ignored", "skipped 1"),
             ("\"capabilities\": []}", "\"capab", "torn line"),
             ("guest: up", "BUG: unable to handle", "BUG: unable"),
