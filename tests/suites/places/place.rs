@@ -1,12 +1,15 @@
 //! Compositors in unusual places, and what they say of their clients.
 
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
+use tempfile::TempDir;
 use wayland_auth_tests::connect::PATIENCE;
 use wayland_auth_tests::kinds::Setup;
 use wayland_auth_tests::{Context, World, ensure_eq};
@@ -23,7 +26,7 @@ pub(crate) struct Place<'a> {
     control: BufReader<UnixStream>,
     child: Option<Child>,
     /// Where its files are, if that is not the tests' own directory.
-    _dir: Option<tempfile::TempDir>,
+    _dir: Option<TempDir>,
     /// What it said of the machine when it started.
     pub(crate) start: Value,
 }
@@ -67,31 +70,23 @@ impl<'a> Place<'a> {
     /// Starts a compositor.
     pub(crate) fn start(world: &'a World, start: &Start<'_>) -> Result<Self, String> {
         let (mut program, mut peer) = (world.place(), world.peer().to_owned());
-        let mut elsewhere = None;
-        let dir = if start.own_tmp {
-            let runtime = std::env::var_os("XDG_RUNTIME_DIR").context("no XDG_RUNTIME_DIR")?;
-            let dir =
-                tempfile::Builder::new().prefix("wayland-auth-place-").tempdir_in(runtime).context("directory")?;
-            for program in [&mut program, &mut peer] {
-                let copy = dir.path().join(program.file_name().context("no file name")?);
-                std::fs::copy(&program, &copy).context(program.display())?;
-                *program = copy;
+        let elsewhere = elsewhere(start)?;
+        let dir = match &elsewhere {
+            Some(dir) => {
+                // The tests' own programs may be out of sight there.
+                for program in [&mut program, &mut peer] {
+                    let copy = dir.path().join(program.file_name().context("no file name")?);
+                    fs::copy(&program, &copy).context(program.display())?;
+                    *program = copy;
+                }
+                dir.path().to_owned()
             }
-            elsewhere.insert(dir).path().to_owned()
-        } else if start.open_to_all {
-            let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-            let dir = tempfile::Builder::new().prefix("wayland-auth-place-").permissions(open).tempdir_in("/tmp");
-            let dir = dir.context("directory")?;
-            std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o1777))
-                .context("mode")?;
-            elsewhere.insert(dir).path().to_owned()
-        } else {
-            world.new_dir()?
+            None => world.new_dir()?,
         };
         let (control, socket) = (dir.join("control"), dir.join("wayland"));
         let listener = UnixListener::bind(&control).context(control.display())?;
         if start.open_to_all {
-            std::fs::set_permissions(&control, std::os::unix::fs::PermissionsExt::from_mode(0o777)).context("mode")?;
+            fs::set_permissions(&control, Permissions::from_mode(0o777)).context("mode")?;
         }
         let paths = [&program, &control, &socket].map(|path: &PathBuf| path.display().to_string());
         let mut line: Vec<String> = start.wrapper.iter().map(|&word| word.to_owned()).collect();
@@ -178,6 +173,21 @@ impl Drop for Place<'_> {
             let _ = child.wait();
         }
     }
+}
+
+/// A directory for a compositor that the tests' own is no use to, because it has another `/tmp` or another user.
+fn elsewhere(start: &Start<'_>) -> Result<Option<TempDir>, String> {
+    let new = tempfile::Builder::new().prefix("wayland-auth-place-").to_owned();
+    if start.own_tmp {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").context("no XDG_RUNTIME_DIR")?;
+        return new.tempdir_in(runtime).context("directory").map(Some);
+    }
+    if !start.open_to_all {
+        return Ok(None);
+    }
+    let dir = new.tempdir_in("/tmp").context("directory")?;
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o1777)).context("mode")?;
+    Ok(Some(dir))
 }
 
 fn wait_for(listener: &UnixListener) -> Result<(), String> {
