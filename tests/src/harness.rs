@@ -37,6 +37,10 @@ pub enum Needs {
     Root,
     /// The user's own systemd.
     UserManager,
+    /// A user without one.
+    NoUserManager,
+    /// A firejail that confines: in what it takes for a sandbox already, it runs programs as they are.
+    Firejail,
     /// A program.
     Program(&'static str),
 }
@@ -290,6 +294,10 @@ fn missing(needs: Needs, world: &World) -> Option<String> {
         Needs::Root => world.admin.is_none().then(|| "needs root (run the tests as root to see it)".to_owned()),
         Needs::UserManager => (!has_user_manager())
             .then(|| "needs the user's own systemd (run the tests in a user session to see it)".to_owned()),
+        Needs::NoUserManager => has_user_manager()
+            .then(|| "needs a user without a systemd of his own (run the tests as root to see it)".to_owned()),
+        Needs::Firejail => firejail_confines_nothing()
+            .then(|| "firejail takes this for a sandbox already, and confines nothing".to_owned()),
         // A missing program is a failure of the set-up, not a reason to skip: the test will say so.
         Needs::Program(_) => None,
     }
@@ -299,6 +307,16 @@ fn missing(needs: Needs, world: &World) -> Option<String> {
 fn has_user_manager() -> bool {
     let private = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("systemd/private"));
     private.is_some_and(|socket| UnixStream::connect(socket).is_ok())
+}
+
+/// Whether what firejail runs has our own mounts. That it cannot be run at all is for the test to say.
+fn firejail_confines_nothing() -> bool {
+    let mounts = "/proc/self/ns/mnt";
+    let inside =
+        Command::new("firejail").args(["--quiet", "--noprofile", "readlink", mounts]).stderr(Stdio::null()).output();
+    let inside = inside.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let ours = fs::read_link(mounts).ok();
+    inside.zip(ours).is_some_and(|(inside, ours)| String::from_utf8_lossy(&inside).trim() == ours.to_string_lossy())
 }
 
 /// The full path of a program.

@@ -1,6 +1,8 @@
 //! Real flatpaks: a runtime and two applications made here, installed without any network, run by `flatpak run`.
 //!
-//! flatpak talks to a system bus and a session bus; without systemd both are daemons of the test's own that start nothing.
+//! flatpak talks to a system bus and a session bus; without systemd both are daemons of the test's own that start nothing. It
+//! finds the user's systemd by itself, whatever the session bus, so that the one test is for users who have one and the other for
+//! those who have none.
 
 use std::collections::BTreeSet;
 use std::fs;

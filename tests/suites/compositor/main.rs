@@ -47,7 +47,7 @@ const TESTS: &[Test] = &[
         Needs::Program("grim"),
         programs::built_in_policy_lets_its_recorder_capture,
     ),
-    ("t23_flatpak_without_systemd_is_what_it_is", Needs::Program("flatpak"), flatpak::without_systemd),
+    ("t23_flatpak_without_systemd_is_what_it_is", Needs::NoUserManager, flatpak::without_systemd),
     ("flatpak_with_systemd_is_what_it_is", Needs::UserManager, flatpak::with_systemd),
     ("each_connection_has_one_line", Needs::Nothing, audit_file::each_connection_has_one_line),
     ("connection_is_recorded_with_its_evidence", Needs::Nothing, audit_file::connection_is_recorded_with_its_evidence),

@@ -20,7 +20,7 @@ const TESTS: &[Test] = &[
     ("in_its_own_mount_namespace_the_session_is_namespaced", Needs::Root, in_its_own_mount_namespace),
     ("host_reference_makes_the_session_the_host_again", Needs::Root, with_a_host_reference),
     ("systemd_service_with_private_tmp_takes_nobody_for_the_host_by_mistake", Needs::UserManager, in_private_tmp),
-    ("firejail_is_firejail_and_names_no_application", Needs::Program("firejail"), engines::firejail),
+    ("firejail_is_firejail_and_names_no_application", Needs::Firejail, engines::firejail),
     ("container_of_systemd_is_known_by_its_cgroup_and_else_by_its_namespaces", Needs::Root, engines::nspawn),
     ("t17_in_a_container_those_outside_are_nobody", Needs::Nothing, in_a_container),
     ("t17_in_a_container_without_its_own_cgroup2_everybody_is_nobody", Needs::Nothing, in_a_blind_container),
