@@ -109,8 +109,9 @@ impl Replay {
             // Who connected: credentials and pidfd. It is not we.
             ("getsockopt", 2),
             ("getpid", 1 + any),
-            // Before and after; the namespaces; if there is a label, whether we are where we were.
-            ("ioctl", 2 + namespaces + any),
+            // Before and after; the namespaces; if there is a label, whether we are where we were, and whether the peer still
+            // is between the two readings.
+            ("ioctl", 2 + namespaces + 2 * any),
             // The path, and whether what it leads to is the cgroup.
             ("pread64", 1),
             ("openat2", 1),
@@ -146,6 +147,9 @@ impl Replay {
             let namespace = raw::namespace(pidfd, request);
             raw::stat(namespace);
             raw::close(namespace);
+        }
+        if !labelled.is_empty() {
+            raw::pidfd_info(pidfd);
         }
         for &(dir, level) in &labelled {
             read_label(&mut self.buffers, dir, &self.levels[level]);
