@@ -281,6 +281,11 @@ mod tests {
         label.values.push(RawValue::Bytes(b"v".to_vec()));
         let Ok(Statement::Sandbox(parsed)) = label.parse(&names) else { panic!() };
         assert_eq!(parsed.extra, [("user.x".to_owned(), "v".to_owned())]);
+        let two = XattrNames { extra: vec!["user.x".into(), "user.y".into()], ..XattrNames::default() };
+        let mut both = raw([Some("e"), None, None, None]);
+        both.values.extend([RawValue::Absent, RawValue::Bytes(b"second".to_vec())]);
+        let Ok(Statement::Sandbox(parsed)) = both.parse(&two) else { panic!() };
+        assert_eq!(parsed.extra, [("user.y".to_owned(), "second".to_owned())]);
         label.values[4] = RawValue::Bytes(b"\n".to_vec());
         assert!(label.parse(&names).is_err());
     }

@@ -148,6 +148,9 @@ mod tests {
             ("vte-spawn-6c5a.scope", None),
         ] {
             assert_eq!(app_id_of(unit).as_ref().map(|id| id.as_str()), app_id, "{unit}");
+            if let Some(unit) = UnitName::new(unit) {
+                assert_eq!(unit.app_id().as_ref().map(|id| id.as_str()), app_id, "{unit}");
+            }
         }
     }
 
