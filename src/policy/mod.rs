@@ -107,7 +107,7 @@ pub use explain::RuleMatch;
 pub use file::PolicyError;
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
 pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
-pub use verdict::{Because, DefaultClass, Effect, Location, Reduction, Verdict};
+pub use verdict::{Because, DefaultClass, Effect, Location, Reduction, Standing, Verdict};
 
 #[cfg(doc)]
 use crate::identity::Identity;

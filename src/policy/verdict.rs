@@ -198,27 +198,93 @@ impl fmt::Display for Because {
     }
 }
 
+/// How a client stands to a capability. The later ones in this list include the earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It does not see the globals.
+    Denied,
+    /// It sees the globals, and their use gives nothing: a black picture, an empty offer.
+    Empty,
+    /// It sees the globals, and each use waits for somebody's answer.
+    Ask,
+    /// It may use them.
+    Allowed,
+}
+
+impl Standing {
+    /// The word for it in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Empty => "empty",
+            Self::Ask => "ask",
+            Self::Allowed => "allowed",
+        }
+    }
+}
+
 /// What one client may do, and why: the answer of [`Policy::evaluate`](super::Policy::evaluate).
 ///
 /// It is a snapshot; a later policy does not change it. The default allows nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     allowed: CapabilitySet,
+    /// Disjoint from `allowed`.
+    ask: CapabilitySet,
+    /// Disjoint from both.
+    empty: CapabilitySet,
     /// Disjoint sets that together are all capabilities.
     reasons: Vec<(CapabilitySet, Because)>,
 }
 
 impl Default for Verdict {
     fn default() -> Self {
-        Self { allowed: CapabilitySet::EMPTY, reasons: vec![(ALL, Because::NotEvaluated)] }
+        let none = CapabilitySet::EMPTY;
+        Self { allowed: none, ask: none, empty: none, reasons: vec![(ALL, Because::NotEvaluated)] }
     }
 }
 
 impl Verdict {
-    /// Everything that is allowed.
+    /// Everything that is allowed without a question.
     #[must_use]
     pub fn allowed(&self) -> CapabilitySet {
         self.allowed
+    }
+
+    /// What may be used after somebody said yes.
+    #[must_use]
+    pub fn ask(&self) -> CapabilitySet {
+        self.ask
+    }
+
+    /// What is denied at use only: the client sees the globals, and gets nothing from them.
+    #[must_use]
+    pub fn empty(&self) -> CapabilitySet {
+        self.empty
+    }
+
+    /// Everything whose globals the client sees.
+    #[must_use]
+    pub fn visible(&self) -> CapabilitySet {
+        self.at_least(Standing::Empty)
+    }
+
+    /// How the client stands to `capability`.
+    #[must_use]
+    pub fn standing(&self, capability: Capability) -> Standing {
+        let all = [(self.allowed, Standing::Allowed), (self.ask, Standing::Ask), (self.empty, Standing::Empty)];
+        all.iter().find(|(set, _)| set.contains(capability)).map_or(Standing::Denied, |(_, standing)| *standing)
+    }
+
+    fn at_least(&self, standing: Standing) -> CapabilitySet {
+        match standing {
+            Standing::Denied => ALL,
+            Standing::Empty => self.allowed.union(self.ask).union(self.empty),
+            Standing::Ask => self.allowed.union(self.ask),
+            Standing::Allowed => self.allowed,
+        }
     }
 
     /// Whether `capability` is allowed.
@@ -251,12 +317,29 @@ impl Verdict {
 
     pub(super) fn limit(&self, other: &Self, wrap: impl Fn(Because) -> Because) -> Self {
         let mut builder = Builder::default();
-        for (set, because) in &other.reasons {
-            let lost = set.intersection(self.allowed).difference(other.allowed);
-            builder.decide(lost, CapabilitySet::EMPTY, || wrap(because.clone()));
+        // Where `other` gives less, it decides.
+        for less in [Standing::Denied, Standing::Empty, Standing::Ask] {
+            let more = match less {
+                Standing::Denied => self.visible(),
+                Standing::Empty => self.at_least(Standing::Ask),
+                _ => self.allowed,
+            };
+            let here = other.exactly(less).intersection(more);
+            for (set, because) in &other.reasons {
+                builder.decide(set.intersection(here), less, || wrap(because.clone()));
+            }
         }
         builder.base(self);
         builder.finish()
+    }
+
+    fn exactly(&self, standing: Standing) -> CapabilitySet {
+        match standing {
+            Standing::Denied => ALL.difference(self.visible()),
+            Standing::Empty => self.empty,
+            Standing::Ask => self.ask,
+            Standing::Allowed => self.allowed,
+        }
     }
 
     /// Every capability of `policy`: its name, whether it is allowed, and why.
@@ -272,47 +355,65 @@ impl Verdict {
 /// Builds a [`Verdict`]: what is decided first stays.
 pub(super) struct Builder {
     undecided: CapabilitySet,
-    allowed: CapabilitySet,
-    reasons: Vec<(CapabilitySet, Because)>,
+    verdict: Verdict,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { undecided: ALL, allowed: CapabilitySet::EMPTY, reasons: Vec::with_capacity(4) }
+        let verdict = Verdict { reasons: Vec::with_capacity(4), ..Verdict::default() };
+        Self { undecided: ALL, verdict }
     }
 }
 
 impl Builder {
-    /// Decides what of `set` is undecided: what is in `allowed` too is allowed.
-    fn decide(&mut self, set: CapabilitySet, allowed: CapabilitySet, because: impl FnOnce() -> Because) {
+    /// Decides what of `set` is undecided.
+    pub(super) fn decide(&mut self, set: CapabilitySet, standing: Standing, because: impl FnOnce() -> Because) {
         let set = set.intersection(self.undecided);
         if set.is_empty() {
             return;
         }
         self.undecided = self.undecided.difference(set);
-        self.allowed = self.allowed.union(set.intersection(allowed));
-        self.reasons.push((set, because()));
+        self.add(set, standing);
+        self.verdict.reasons.push((set, because()));
+    }
+
+    fn add(&mut self, set: CapabilitySet, standing: Standing) {
+        let target = match standing {
+            Standing::Denied => return,
+            Standing::Empty => &mut self.verdict.empty,
+            Standing::Ask => &mut self.verdict.ask,
+            Standing::Allowed => &mut self.verdict.allowed,
+        };
+        *target = target.union(set);
     }
 
     pub(super) fn allow(&mut self, set: CapabilitySet, because: impl FnOnce() -> Because) {
-        self.decide(set, set, because);
+        self.decide(set, Standing::Allowed, because);
     }
 
     pub(super) fn deny(&mut self, set: CapabilitySet, because: impl FnOnce() -> Because) {
-        self.decide(set, CapabilitySet::EMPTY, because);
+        self.decide(set, Standing::Denied, because);
     }
 
     /// Leaves the rest to another verdict.
     pub(super) fn base(&mut self, base: &Verdict) {
         for (set, because) in &base.reasons {
-            self.decide(*set, base.allowed, || because.clone());
+            let set = set.intersection(self.undecided);
+            if set.is_empty() {
+                continue;
+            }
+            self.undecided = self.undecided.difference(set);
+            for standing in [Standing::Empty, Standing::Ask, Standing::Allowed] {
+                self.add(set.intersection(base.exactly(standing)), standing);
+            }
+            self.verdict.reasons.push((set, because.clone()));
         }
     }
 
     /// What was decided; the rest is denied.
     pub(super) fn finish(mut self) -> Verdict {
         self.deny(ALL, || Because::NotEvaluated);
-        Verdict { allowed: self.allowed, reasons: self.reasons }
+        self.verdict
     }
 }
 
@@ -355,5 +456,27 @@ mod tests {
         );
         assert_eq!(both.reason(Capability::OUTPUT_POWER), &Because::Withheld);
         assert_eq!(both.reason(Capability::SCREEN_CAPTURE), a.reason(Capability::SCREEN_CAPTURE));
+    }
+    #[test]
+    fn an_intersection_is_the_lesser_of_both_for_each_capability() {
+        use Standing::{Allowed, Ask, Denied, Empty};
+        let all = [Denied, Empty, Ask, Allowed];
+        let of = |choose: fn(usize) -> usize| {
+            let mut builder = Builder::default();
+            for at in 0..16 {
+                let one = CapabilitySet::of(Capability::from_index(at));
+                builder.decide(one, all[choose(at)], || Because::Capped);
+            }
+            builder.finish()
+        };
+        let (a, b) = (of(|at| at % 4), of(|at| at / 4));
+        let both = a.intersect(&b, "b");
+        for capability in (0..16).filter_map(Capability::from_index) {
+            let lesser = a.standing(capability).min(b.standing(capability));
+            assert_eq!(both.standing(capability), lesser, "{capability:?}");
+            let limited = b.standing(capability) < a.standing(capability);
+            assert_eq!(matches!(both.reason(capability), Because::Limited { .. }), limited, "{capability:?}");
+        }
+        assert_eq!(both.visible(), both.allowed().union(both.ask()).union(both.empty()));
     }
 }
