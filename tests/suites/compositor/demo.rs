@@ -118,6 +118,11 @@ impl Demo {
     pub(crate) fn audit(&mut self) -> Result<Vec<Line>, String> {
         // One thread serves everybody: when it answers a client that came later, it is done with those before.
         self.expect_alive()?;
+        self.audit_so_far()
+    }
+
+    /// The lines of the audit file, as far as it is written.
+    pub(crate) fn audit_so_far(&self) -> Result<Vec<Line>, String> {
         let text = self.audit_text()?;
         // The last line of a running compositor is whole too: it is written at once.
         text.lines().map(|line| serde_json::from_str(line).context(line)).collect()
