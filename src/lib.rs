@@ -37,4 +37,6 @@ pub use identity::{Identified, Identity, Resolver};
 #[cfg(feature = "policy")]
 pub use policy::{Capability, CapabilitySet, Policy, Verdict};
 #[cfg(feature = "wayland")]
-pub use wayland::{Authenticator, ClientAuth, HasClientAuth, OverLimit, RefusedBind, SandboxContext, allow, auth_of};
+pub use wayland::{
+    Authenticator, ClientAuth, Event, HasClientAuth, OverLimit, RefusedBind, SandboxContext, allow, auth_of,
+};

@@ -90,6 +90,7 @@ mod diagnostics;
 mod eval;
 mod explain;
 mod file;
+mod grant;
 mod interfaces;
 #[cfg(test)]
 mod invariants;
@@ -105,6 +106,7 @@ pub use capability::{Capability, CapabilitySet};
 pub use diagnostics::{Diagnostic, PolicyErrors, Severity};
 pub use explain::RuleMatch;
 pub use file::PolicyError;
+pub use grant::ClientSerial;
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
 pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
 pub use verdict::{Because, DefaultClass, Effect, Location, Reduction, Standing, Verdict};

@@ -4,7 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use super::connections::Connections;
+use super::connections::{Connections, Place};
+use super::live::{Event, Live, Subscription};
 use super::throttle::Throttle;
 use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
@@ -27,6 +28,7 @@ struct Inner {
     resolver: Resolver,
     snapshot: RwLock<Snapshot>,
     connections: Connections,
+    live: Arc<Live>,
     /// What is said of clients that are turned away.
     refusals: Mutex<Throttle>,
 }
@@ -123,6 +125,7 @@ impl AuthenticatorBuilder {
                 resolver,
                 snapshot: RwLock::new(snapshot),
                 connections: Connections::default(),
+                live: Arc::default(),
                 refusals: Mutex::default(),
             }),
         })
@@ -200,13 +203,29 @@ impl Authenticator {
     pub fn internal(&self, tag: &'static str) -> ClientAuth {
         let identity = Identity::Internal(InternalTag::new(tag));
         let verdict = self.snapshot().policy.evaluate(&identity);
-        finish(Identified { identity, evidence: Evidence::default() }, verdict)
+        self.finish(Identified { identity, evidence: Evidence::default() }, verdict, None)
+    }
+
+    /// Those who are connected, in the order in which they came.
+    ///
+    /// They are without their connections, which may close at any time.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientAuth> {
+        self.inner.live.clients()
+    }
+
+    /// Calls `listener` with everything that happens to clients, until the subscription is dropped.
+    ///
+    /// It may be called while the backend holds its lock, and on any thread: it only takes note of what it is told, and
+    /// calls neither wayland-server nor this authenticator.
+    pub fn subscribe(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Subscription {
+        self.inner.live.subscribe(Arc::new(listener))
     }
 
     /// The client, if there may be one more of its kind.
     fn admit(&self, identified: Identified, verdict: Verdict, policy: &Policy) -> ClientAuth {
         if identified.identity.is_short_of_resources() {
-            return finish(identified, verdict);
+            return self.finish(identified, verdict, None);
         }
         let mut limits = policy.limits();
         if !self.support().can_identify() {
@@ -214,7 +233,7 @@ impl Authenticator {
             limits.unidentified = limits.host;
         }
         match self.inner.connections.admit(&identified.identity, &limits) {
-            Ok(place) => finish(identified, verdict).at(place),
+            Ok(place) => self.finish(identified, verdict, place),
             Err(mut over_limit) => {
                 let Identified { identity, evidence } = identified;
                 if let Some(not_told) = self.tell_of_refusal() {
@@ -222,9 +241,23 @@ impl Authenticator {
                     tracing::warn!(%identity, limit, not_told, "too many connections: a client is turned away");
                     over_limit.told = true;
                 }
-                ClientAuth::turned_away(identity, evidence, over_limit)
+                let client = ClientAuth::turned_away(identity, evidence, over_limit);
+                if over_limit.told {
+                    self.inner.live.tell(&Event::TurnedAway(client.clone()));
+                }
+                client
             }
         }
+    }
+
+    fn finish(&self, identified: Identified, verdict: Verdict, place: Option<Place>) -> ClientAuth {
+        tracing::debug!(
+            identity = %identified.identity,
+            evidence = %identified.evidence.to_string().replace('\n', "; "),
+            allowed = ?verdict.allowed(),
+            "a client connected",
+        );
+        ClientAuth::connected(identified.identity, identified.evidence, verdict, place, &self.inner.live)
     }
 
     /// Whether a client that is turned away is to be told of, and how many were not since the last.
@@ -264,16 +297,6 @@ fn warn_of_inability(support: &Support, policy: &Policy) {
     }
 }
 
-fn finish(identified: Identified, verdict: Verdict) -> ClientAuth {
-    tracing::debug!(
-        identity = %identified.identity,
-        evidence = %identified.evidence.to_string().replace('\n', "; "),
-        allowed = ?verdict.allowed(),
-        "a client connected",
-    );
-    ClientAuth::new(identified.identity, identified.evidence, verdict)
-}
-
 /// Who a client of a security context is, of whom the kernel says `by_kernel`, and what it may do.
 pub(crate) fn decide_sandboxed(
     policy: &Policy,
@@ -303,7 +326,7 @@ pub(crate) fn decide_sandboxed(
     if !is_unnamed {
         verdict = verdict.intersect(&policy.evaluate(&by_kernel), "the cgroup's own evidence");
     }
-    verdict = verdict.intersect(context.creator.verdict(), "the client that opened the security context");
+    verdict = verdict.intersect(&context.creator.verdict(), "the client that opened the security context");
     let identity = match by_kernel {
         Identity::App(app) if is_context => {
             Identity::App(AppIdentity { nested: app.nested, extra: app.extra, ..by_context })

@@ -19,7 +19,7 @@ impl SandboxContext {
     /// Take the [`ClientAuth`] when the context is committed and keep it: the creator may leave
     /// before the first client comes. Its connection no longer counts because of that.
     pub fn new(creator: ClientAuth) -> Self {
-        Self { creator: creator.without_place(), engine: None, app_id: None, instance_id: None }
+        Self { creator: creator.detached(), engine: None, app_id: None, instance_id: None }
     }
 
     /// The sandbox engine, as the creator wrote it.

@@ -6,7 +6,7 @@ use wayland_server::backend::ClientData;
 use super::client::{ClientAuth, HasClientAuth};
 use crate::policy::Capability;
 
-/// A filter that shows a global to the clients that may use `capability`.
+/// A filter that shows a global to the clients that [see](ClientAuth::sees) `capability`.
 ///
 /// It fits the constructors of smithay and of wayland-server that take one. A client whose
 /// data is not a `C` is denied. Advertising a global and binding it ask the same question, so a
@@ -17,7 +17,7 @@ use crate::policy::Capability;
 pub fn allow<C: HasClientAuth + ClientData>(
     capability: Capability,
 ) -> impl Fn(&Client) -> bool + Clone + Send + Sync + 'static {
-    move |client| auth_of::<C>(client).is_some_and(|auth| auth.allows(capability))
+    move |client| may_see::<C>(client, capability)
 }
 
 /// Who a client is; `None` if its data is not a `C`.
@@ -26,11 +26,20 @@ pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&Client
     client.get_data::<C>().map(HasClientAuth::client_auth)
 }
 
+/// What a filter answers: for [`gate_global!`](crate::gate_global).
+#[doc(hidden)]
+pub fn may_see<C: HasClientAuth + ClientData>(client: &Client, capability: Capability) -> bool {
+    auth_of::<C>(client).is_some_and(|auth| {
+        auth.is_client(client);
+        auth.sees(capability)
+    })
+}
+
 /// Hides a global whose own state takes no filter.
 ///
 /// smithay creates some globals without asking who may see them. This implements
 /// `GlobalDispatch` for the compositor's state in the place of smithay's own delegation: binding goes
-/// on to the inner state, and only clients that may use the capability see the global or can bind it.
+/// on to the inner state, and only clients that see the capability see the global or can bind it.
 ///
 /// ```text
 /// // instead of smithay::delegate_idle_notify!(State):
@@ -61,7 +70,7 @@ macro_rules! gate_global {
             }
 
             fn can_view(client: $crate::wayland::__private::Client, global_data: &$user_data) -> bool {
-                $crate::wayland::auth_of::<$data>(&client).is_some_and(|auth| auth.allows($capability))
+                $crate::wayland::__private::may_see::<$data>(&client, $capability)
                     && <$inner as $crate::wayland::__private::GlobalDispatch<$interface, $user_data, Self>>::can_view(
                         client,
                         global_data,

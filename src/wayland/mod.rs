@@ -34,6 +34,7 @@ mod client;
 mod connections;
 mod context;
 mod filter;
+mod live;
 mod refused;
 mod throttle;
 
@@ -42,9 +43,11 @@ pub use client::{ClientAuth, HasClientAuth};
 pub use connections::OverLimit;
 pub use context::SandboxContext;
 pub use filter::{allow, auth_of};
+pub use live::{Cause, Event, Subscription};
 pub use refused::RefusedBind;
 
 #[doc(hidden)]
 pub mod __private {
+    pub use super::filter::may_see;
     pub use wayland_server::{Client, DataInit, DisplayHandle, GlobalDispatch, New};
 }

@@ -1,0 +1,129 @@
+//! What is told of clients.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::policy::{Capability, Verdict};
+use crate::wayland::{ClientAuth, RefusedBind};
+
+/// Something that happened to the clients of an [`Authenticator`](crate::Authenticator).
+///
+/// The [`ClientAuth`]s in it are without their connections: whoever keeps one keeps no place taken.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A client was identified.
+    Connected(ClientAuth),
+    /// Its connection is closed, and nobody has it any more.
+    Gone(ClientAuth),
+    /// A connection was one too many, by the policy's `[limits]`. In a flood a few are told, then one a second.
+    TurnedAway(ClientAuth),
+    /// What a client may do is not what it was.
+    #[non_exhaustive]
+    Changed {
+        /// The client. It says what is now.
+        client: ClientAuth,
+        /// What was.
+        before: Arc<Verdict>,
+        /// Why it changed.
+        cause: Cause,
+    },
+    /// Another policy decides.
+    Reloaded,
+    /// Another policy could not be taken, and the old one stays.
+    #[non_exhaustive]
+    ReloadFailed {
+        /// What is wrong with it, in one or more lines.
+        why: Arc<str>,
+    },
+    /// A client used something that it sees and may not use.
+    #[non_exhaustive]
+    UseDenied {
+        /// The client.
+        client: ClientAuth,
+        /// What it used.
+        capability: Capability,
+    },
+    /// A client was killed because it bound what it cannot see.
+    #[non_exhaustive]
+    HiddenBind {
+        /// The client.
+        client: ClientAuth,
+        /// What it bound.
+        bind: RefusedBind,
+    },
+}
+
+/// Why a client's rights changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// Another policy.
+    Policy,
+}
+
+pub(super) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Who wants to be told.
+#[derive(Default)]
+pub(super) struct Listeners {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    last: u64,
+    listeners: BTreeMap<u64, Listener>,
+}
+
+/// Tells its listener of nothing more when it is dropped. A call that is under way goes on to its end.
+#[must_use = "dropping it ends the subscription"]
+pub struct Subscription {
+    number: u64,
+    listeners: Weak<Mutex<Inner>>,
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Listeners {
+    pub(super) fn subscribe(&self, listener: Listener) -> Subscription {
+        let mut inner = lock(&self.inner);
+        inner.last = inner.last.wrapping_add(1);
+        let number = inner.last;
+        inner.listeners.insert(number, listener);
+        Subscription { number, listeners: Arc::downgrade(&self.inner) }
+    }
+
+    /// A listener may subscribe, or end a subscription: no lock is held.
+    pub(super) fn tell(&self, event: &Event) {
+        let listeners: Vec<_> = lock(&self.inner).listeners.values().cloned().collect();
+        for listener in listeners {
+            listener(event);
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(inner) = self.listeners.upgrade() {
+            // Dropped outside of the lock: what it owns may be a subscription.
+            let listener = lock(&inner).listeners.remove(&self.number);
+            drop(listener);
+        }
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listeners({})", lock(&self.inner).listeners.len())
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subscription({})", self.number)
+    }
+}
