@@ -142,6 +142,8 @@ mod tests {
             ("app-firefox.scope", None),
             ("app-.service", None),
             ("app-a@1-b.scope", None),
+            ("app-gnome-org.example.App@1.scope", None),
+            ("app-a-b-1@2.service", None),
             (r"app-a\x20b-1.scope", None),
             (r"app-a\x-1.scope", None),
             ("app-a-b.timer", None),
