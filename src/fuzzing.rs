@@ -204,7 +204,7 @@ pub fn host(claim: Option<AppId>, unit: Option<UnitName>) -> Identity {
 /// The rights of a client of a security context, of whom the kernel says `by_kernel`.
 #[must_use]
 pub fn sandboxed(policy: &Policy, by_kernel: Identity, context: &SandboxContext) -> (Identity, Verdict) {
-    authenticator::decide_sandboxed(policy, by_kernel, &Evidence::default(), context)
+    authenticator::decide_sandboxed(policy, by_kernel, &Evidence::default(), context, &context.creator.verdict())
 }
 
 /// What a compositor keeps of a client with this identity.

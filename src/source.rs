@@ -1,6 +1,7 @@
 //! Calloop event sources that accept connections and identify them.
 
 mod context;
+mod live;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,6 +14,7 @@ use calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, T
 use wayland_server::ListeningSocket;
 
 pub use context::AuthenticatedContext;
+pub use live::LiveRights;
 
 use crate::wayland::{Authenticator, ClientAuth, SandboxContext};
 

@@ -1,18 +1,22 @@
 //! The one object that a compositor keeps.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use wayland_server::DisplayHandle;
+use wayland_server::backend::ClientData;
+
+use super::basis::{Basis, Judge};
 use super::connections::{Connections, Place};
-use super::live::{Event, Live, Subscription};
+use super::live::{Cause, Event, GRACE, Live, ProbeData, Subscription};
 use super::throttle::Throttle;
 use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
 use crate::identity::{
-    AppId, AppIdentity, EngineEvidence, EngineStanding, Evidence, HostIdentity, Identified, Identity, InstanceId,
-    InternalTag, InvalidId, Namespaces, Provenance, Reason, Resolver, ResolverBuilder, ResolverError, SandboxEngine,
-    Trust,
+    AppId, AppIdentity, EngineEvidence, EngineStanding, Evidence, Identified, Identity, InstanceId, InternalTag,
+    InvalidId, Namespaces, Provenance, Reason, Resolver, ResolverBuilder, ResolverError, SandboxEngine, Trust,
 };
 use crate::kernel::Support;
 use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
@@ -53,6 +57,7 @@ impl Snapshot {
 pub struct AuthenticatorBuilder {
     policy: Option<Policy>,
     resolver: ResolverBuilder,
+    grace: Duration,
 }
 
 /// Why an [`Authenticator`] could not be made.
@@ -96,6 +101,14 @@ impl AuthenticatorBuilder {
         self
     }
 
+    /// How long a client can still bind what was taken from it; without this two seconds.
+    ///
+    /// It may have asked before it was told, and a bind that is refused kills it. Nothing that it binds then can be used.
+    pub fn grace_time(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
     /// Looks up as on a kernel without `PIDFD_GET_INFO` (before Linux 6.13). For tests.
     pub fn without_pidfd_info(mut self) -> Self {
         self.resolver = self.resolver.without_pidfd_info();
@@ -125,7 +138,7 @@ impl AuthenticatorBuilder {
                 resolver,
                 snapshot: RwLock::new(snapshot),
                 connections: Connections::default(),
-                live: Arc::default(),
+                live: Arc::new(Live::new(self.grace)),
                 refusals: Mutex::default(),
             }),
         })
@@ -135,7 +148,7 @@ impl AuthenticatorBuilder {
 impl Authenticator {
     /// Starts making one.
     pub fn builder() -> AuthenticatorBuilder {
-        AuthenticatorBuilder { policy: None, resolver: Resolver::builder() }
+        AuthenticatorBuilder { policy: None, resolver: Resolver::builder(), grace: GRACE }
     }
 
     /// What this machine can prove.
@@ -150,22 +163,85 @@ impl Authenticator {
         self.snapshot().policy
     }
 
-    /// Decides by another policy from the next connection on.
+    /// Decides by another policy from now on, about those who are connected too.
     ///
-    /// Clients that are connected keep what they have.
+    /// What a client loses it cannot use from now on, whatever it has bound. If this is [attached](Self::attach) to the
+    /// display, its own registries are told which globals came and went, and nobody else's; those that went can still be
+    /// bound for a moment, since the client may have asked for them before it was told. Who the clients are stays.
+    ///
+    /// Call it in the thread that serves the clients, and neither in a filter nor in `ClientData::disconnected`.
     ///
     /// # Errors
     ///
     /// [`CapabilitiesChanged`] if the new policy's `[capabilities]` are not those of the old one, which then stays:
     /// the filters of globals were made by them.
     pub fn set_policy(&self, policy: Policy) -> Result<(), CapabilitiesChanged> {
-        let mut snapshot = self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner);
-        if !policy.has_the_capabilities_of(&snapshot.policy) {
-            return Err(CapabilitiesChanged);
-        }
-        warn_of_inability(self.support(), &policy);
-        *snapshot = Snapshot::new(policy);
+        let turn = self.inner.live.turn();
+        let before = {
+            let mut snapshot = self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+            if !policy.has_the_capabilities_of(&snapshot.policy) {
+                return Err(CapabilitiesChanged);
+            }
+            warn_of_inability(self.support(), &policy);
+            std::mem::replace(&mut *snapshot, Snapshot::new(policy)).policy
+        };
+        // Whoever connects from here on is decided by the new policy, or sees in the end that there is one.
+        let snapshot = self.snapshot();
+        let judge = self.judge(&snapshot);
+        let verdicts = self.clients().into_iter().map(|client| {
+            let verdict = judge.verdict(&client);
+            (client, verdict)
+        });
+        let changed = self.inner.live.replace(verdicts.collect(), &Cause::Policy);
+        drop(turn);
+        self.inner.live.tell(&Event::Reloaded { before, after: snapshot.policy, changed });
         Ok(())
+    }
+
+    /// Tells whoever [subscribed](Self::subscribe) that another policy could not be taken: `why` in one or more lines.
+    pub fn report_failed_reload(&self, why: &str) {
+        self.inner.live.tell(&Event::ReloadFailed { why: why.into() });
+    }
+
+    /// Lets the registries of `display` be told when rights change.
+    ///
+    /// It inserts eight clients of our own into the display, by which the library learns which globals there are and who
+    /// sees them. They ask for the registry and for nothing else. Filters that [`allow`](super::allow) and
+    /// [`gate_global!`](crate::gate_global) make know them. One that takes the data of every client for the compositor's own
+    /// type needs [`attach_with`](Self::attach_with).
+    ///
+    /// Call it once, before the first client is served, and [`tick`](Self::tick) from then on.
+    ///
+    /// # Errors
+    ///
+    /// If the clients cannot be made; two descriptors are needed for each.
+    pub fn attach(&self, display: &DisplayHandle) -> io::Result<()> {
+        self.inner.live.attach(display, Box::new(|auth| Arc::new(ProbeData { auth })))
+    }
+
+    /// The same with client data of the compositor's own type, into which `make_data` puts the [`ClientAuth`].
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach).
+    pub fn attach_with(
+        &self,
+        display: &DisplayHandle,
+        make_data: impl Fn(ClientAuth) -> Arc<dyn ClientData> + Send + Sync + 'static,
+    ) -> io::Result<()> {
+        self.inner.live.attach(display, Box::new(make_data))
+    }
+
+    /// Does what has become due, and returns when to call it again at the latest, if ever.
+    ///
+    /// [`LiveRights`](crate::source::LiveRights) calls it in a calloop event loop. Without calls, what was taken from
+    /// clients cannot be bound any more all the same, a little later.
+    ///
+    /// Call it in the thread that serves the clients, and not while a request is handled: it disconnects clients.
+    #[must_use = "it is to be called again"]
+    pub fn tick(&self) -> Option<Instant> {
+        let _turn = self.inner.live.turn();
+        self.inner.live.settle(Instant::now(), true)
     }
 
     /// Finds out who connected `stream`, and what that client may do.
@@ -178,9 +254,9 @@ impl Authenticator {
     #[must_use]
     pub fn identify(&self, stream: impl AsFd) -> ClientAuth {
         let snapshot = self.snapshot();
-        let identified = self.look_up(stream, &snapshot);
+        let (identified, as_before) = self.look_up(stream, &snapshot);
         let verdict = snapshot.policy.evaluate(&identified.identity);
-        self.admit(identified, verdict, &snapshot.policy)
+        self.admit(identified, verdict, Basis::Kernel { as_before }, &snapshot)
     }
 
     /// Finds out who connected to a socket that was opened as a security context, and what that
@@ -189,10 +265,10 @@ impl Authenticator {
     #[must_use]
     pub fn identify_sandboxed(&self, stream: impl AsFd, context: &SandboxContext) -> ClientAuth {
         let snapshot = self.snapshot();
-        let policy = &snapshot.policy;
-        let Identified { identity: by_kernel, evidence } = self.look_up(stream, &snapshot);
-        let (identity, verdict) = decide_sandboxed(policy, by_kernel, &evidence, context);
-        self.admit(Identified { identity, evidence }, verdict, policy)
+        let (Identified { identity: by_kernel, evidence }, as_before) = self.look_up(stream, &snapshot);
+        let (identity, verdict) = self.judge(&snapshot).sandboxed(by_kernel.clone(), &evidence, context);
+        let basis = Basis::Context { by_kernel: Box::new(by_kernel), as_before, context: Box::new(context.clone()) };
+        self.admit(Identified { identity, evidence }, verdict, basis, &snapshot)
     }
 
     /// The identity of the other end of a socket pair that the compositor itself made, such as Xwayland's.
@@ -202,8 +278,10 @@ impl Authenticator {
     #[must_use]
     pub fn internal(&self, tag: &'static str) -> ClientAuth {
         let identity = Identity::Internal(InternalTag::new(tag));
-        let verdict = self.snapshot().policy.evaluate(&identity);
-        self.finish(Identified { identity, evidence: Evidence::default() }, verdict, None)
+        let snapshot = self.snapshot();
+        let verdict = snapshot.policy.evaluate(&identity);
+        let identified = Identified { identity, evidence: Evidence::default() };
+        self.finish(identified, verdict, Basis::Kernel { as_before: false }, None, &snapshot)
     }
 
     /// Those who are connected, in the order in which they came.
@@ -223,17 +301,17 @@ impl Authenticator {
     }
 
     /// The client, if there may be one more of its kind.
-    fn admit(&self, identified: Identified, verdict: Verdict, policy: &Policy) -> ClientAuth {
+    fn admit(&self, identified: Identified, verdict: Verdict, basis: Basis, snapshot: &Snapshot) -> ClientAuth {
         if identified.identity.is_short_of_resources() {
-            return self.finish(identified, verdict, None);
+            return self.finish(identified, verdict, basis, None, snapshot);
         }
-        let mut limits = policy.limits();
+        let mut limits = snapshot.policy.limits();
         if !self.support().can_identify() {
             // Here nobody can be told from anybody, and all are not one.
             limits.unidentified = limits.host;
         }
         match self.inner.connections.admit(&identified.identity, &limits) {
-            Ok(place) => self.finish(identified, verdict, place),
+            Ok(place) => self.finish(identified, verdict, basis, place, snapshot),
             Err(mut over_limit) => {
                 let Identified { identity, evidence } = identified;
                 if let Some(not_told) = self.tell_of_refusal() {
@@ -250,14 +328,29 @@ impl Authenticator {
         }
     }
 
-    fn finish(&self, identified: Identified, verdict: Verdict, place: Option<Place>) -> ClientAuth {
+    fn finish(
+        &self,
+        identified: Identified,
+        verdict: Verdict,
+        basis: Basis,
+        place: Option<Place>,
+        snapshot: &Snapshot,
+    ) -> ClientAuth {
         tracing::debug!(
             identity = %identified.identity,
             evidence = %identified.evidence.to_string().replace('\n', "; "),
             allowed = ?verdict.allowed(),
             "a client connected",
         );
-        ClientAuth::connected(identified.identity, identified.evidence, verdict, place, &self.inner.live)
+        let Identified { identity, evidence } = identified;
+        let client = ClientAuth::connected(identity, evidence, verdict, basis, place, &self.inner.live);
+        // Another policy reaches those who are connected. If it came before this one was, it did not reach it.
+        if !Arc::ptr_eq(&self.snapshot().policy, &snapshot.policy) {
+            let _turn = self.inner.live.turn();
+            let verdict = self.judge(&self.snapshot()).verdict(&client);
+            self.inner.live.replace(vec![(client.detached(), verdict)], &Cause::Policy);
+        }
+        client
     }
 
     /// Whether a client that is turned away is to be told of, and how many were not since the last.
@@ -269,21 +362,27 @@ impl Authenticator {
         self.inner.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn look_up(&self, stream: impl AsFd, snapshot: &Snapshot) -> Identified {
+    /// Calls `wake` when [`tick`](Self::tick) is needed sooner than the last one said; from any thread.
+    pub fn on_wake(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.inner.live.on_wake(wake);
+    }
+
+    fn judge<'a>(&'a self, snapshot: &'a Snapshot) -> Judge<'a> {
+        Judge { policy: &snapshot.policy, trust: &snapshot.trust, resolver: &self.inner.resolver }
+    }
+
+    /// Who it is, and whether that only stands in for what the machine cannot tell.
+    fn look_up(&self, stream: impl AsFd, snapshot: &Snapshot) -> (Identified, bool) {
         let mut identified = self.inner.resolver.identify(stream, &snapshot.trust);
         // Only what the machine cannot do is made good for, not what went wrong with this client.
         let inability =
             matches!(&identified.identity, Identity::Unidentified(u) if u.reason == Reason::KernelUnsupported);
         let as_before = snapshot.policy.machine().without_kernel_identity == WithoutKernelIdentity::AsBefore;
-        if as_before && inability && !self.support().can_identify() {
-            let uid = identified.evidence.credentials.uid;
-            identified.identity = if self.inner.resolver.is_one_of_us(uid, &snapshot.trust) {
-                Identity::Host(HostIdentity::default())
-            } else {
-                Identity::unidentified(Reason::ForeignUid(uid))
-            };
+        let as_before = as_before && inability && !self.support().can_identify();
+        if as_before {
+            identified.identity = self.judge(snapshot).as_before(identified.evidence.credentials.uid);
         }
-        identified
+        (identified, as_before)
     }
 }
 
@@ -303,6 +402,7 @@ pub(crate) fn decide_sandboxed(
     by_kernel: Identity,
     evidence: &Evidence,
     context: &SandboxContext,
+    creator: &Verdict,
 ) -> (Identity, Verdict) {
     let by_context = match identity_of(context, &by_kernel) {
         Ok(app) => app,
@@ -326,7 +426,7 @@ pub(crate) fn decide_sandboxed(
     if !is_unnamed {
         verdict = verdict.intersect(&policy.evaluate(&by_kernel), "the cgroup's own evidence");
     }
-    verdict = verdict.intersect(&context.creator.verdict(), "the client that opened the security context");
+    verdict = verdict.intersect(creator, "the client that opened the security context");
     let identity = match by_kernel {
         Identity::App(app) if is_context => {
             Identity::App(AppIdentity { nested: app.nested, extra: app.extra, ..by_context })

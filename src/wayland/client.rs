@@ -1,14 +1,14 @@
 //! What the compositor keeps of each client.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use wayland_server::backend::ClientId;
 
+use super::basis::Basis;
 use super::connections::{OverLimit, Place};
-use super::live::{Event, Live, next_serial};
+use super::live::{Change, Event, Live, Rights, next_serial};
 use super::refused::RefusedBind;
-use crate::identity::{Evidence, Identity, Reason};
+use crate::identity::{Evidence, Identity, InternalTag, Reason};
 use crate::policy::{Capability, CapabilitySet, ClientSerial, Standing, Verdict};
 
 /// Who a client is and what it may do now.
@@ -31,12 +31,9 @@ struct Inner {
     identity: Identity,
     evidence: Evidence,
     over_limit: Option<OverLimit>,
-    /// Bit for bit what `verdict` allows: what a use asks.
-    allowed: AtomicU64,
-    /// What a filter asks: all of `verdict` that is visible.
-    sees: AtomicU64,
-    /// Written by one at a time.
-    verdict: RwLock<Arc<Verdict>>,
+    basis: Basis,
+    rights: Rights,
+    change: Mutex<Change>,
     /// The client for the protocol, as soon as a filter was asked about it.
     client: OnceLock<ClientId>,
     live: Weak<Live>,
@@ -72,27 +69,27 @@ impl Default for ClientAuth {
 impl ClientAuth {
     /// A client whose rights stay what they are.
     pub(crate) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
-        Self::make(identity, evidence, verdict, None, Weak::new())
+        Self::make(identity, evidence, Rights::new(verdict), Basis::Fixed, None, Weak::new())
+    }
+
+    /// A client of our own that sees these capabilities and may use none.
+    pub(super) fn probe(seen: CapabilitySet) -> Self {
+        let identity = Identity::Internal(InternalTag::new("wayland-auth"));
+        Self::make(identity, Evidence::default(), Rights::that_see(seen), Basis::Fixed, None, Weak::new())
     }
 
     fn make(
         identity: Identity,
         evidence: Evidence,
-        verdict: Verdict,
+        rights: Rights,
+        basis: Basis,
         over_limit: Option<OverLimit>,
         live: Weak<Live>,
     ) -> Self {
-        let inner = Inner {
-            serial: next_serial(),
-            identity,
-            evidence,
-            over_limit,
-            allowed: AtomicU64::new(verdict.allowed().bits()),
-            sees: AtomicU64::new(verdict.visible().bits()),
-            verdict: RwLock::new(Arc::new(verdict)),
-            client: OnceLock::new(),
-            live,
-        };
+        let change = Mutex::new(Change::new(rights.visible()));
+        let serial = next_serial();
+        let client = OnceLock::new();
+        let inner = Inner { serial, identity, evidence, over_limit, basis, rights, change, client, live };
         Self { inner: Arc::new(inner), presence: None }
     }
 
@@ -101,10 +98,12 @@ impl ClientAuth {
         identity: Identity,
         evidence: Evidence,
         verdict: Verdict,
+        basis: Basis,
         place: Option<Place>,
         live: &Arc<Live>,
     ) -> Self {
-        let Self { inner, .. } = Self::make(identity, evidence, verdict, None, Arc::downgrade(live));
+        let rights = Rights::new(verdict);
+        let Self { inner, .. } = Self::make(identity, evidence, rights, basis, None, Arc::downgrade(live));
         let presence = Presence { inner: Arc::clone(&inner), _place: place };
         let client = Self { inner, presence: Some(Arc::new(presence)) };
         live.arrived(&client);
@@ -113,7 +112,20 @@ impl ClientAuth {
 
     /// A client that is one too many: it may do nothing.
     pub(super) fn turned_away(identity: Identity, evidence: Evidence, over_limit: OverLimit) -> Self {
-        Self::make(identity, evidence, Verdict::default(), Some(over_limit), Weak::new())
+        let rights = Rights::new(Verdict::default());
+        Self::make(identity, evidence, rights, Basis::Fixed, Some(over_limit), Weak::new())
+    }
+
+    pub(super) fn basis(&self) -> &Basis {
+        &self.inner.basis
+    }
+
+    pub(super) fn rights(&self) -> &Rights {
+        &self.inner.rights
+    }
+
+    pub(super) fn change(&self) -> &Mutex<Change> {
+        &self.inner.change
     }
 
     pub(super) fn presence(&self) -> Option<&Arc<Presence>> {
@@ -154,7 +166,7 @@ impl ClientAuth {
     /// What the policy says about the client now, with its reasons.
     #[must_use]
     pub fn verdict(&self) -> Arc<Verdict> {
-        Arc::clone(&self.inner.verdict.read().unwrap_or_else(PoisonError::into_inner))
+        self.inner.rights.verdict()
     }
 
     /// Whether the client may use `capability` now. This is for requests: one atomic load and one bit test.
@@ -168,15 +180,16 @@ impl ClientAuth {
     /// All that the client may use now.
     #[must_use]
     pub fn allowed(&self) -> CapabilitySet {
-        CapabilitySet::from_bits(self.inner.allowed.load(Ordering::Acquire))
+        self.inner.rights.allowed()
     }
 
     /// Whether the client sees the globals of `capability`. This is for filters: one atomic load and one bit test.
     ///
-    /// More than it may use: what is held until somebody answers, and what is denied by giving nothing.
+    /// More than it may use: what is held until somebody answers, what is denied by giving nothing, and for a moment
+    /// what was taken from it.
     #[must_use]
     pub fn sees(&self, capability: Capability) -> bool {
-        CapabilitySet::from_bits(self.inner.sees.load(Ordering::Acquire)).contains(capability)
+        self.inner.rights.sees(capability)
     }
 
     /// How the client stands to `capability` now.
@@ -196,6 +209,16 @@ impl ClientAuth {
     #[must_use]
     pub fn client_id(&self) -> Option<ClientId> {
         self.inner.client.get().cloned()
+    }
+
+    /// Takes everything from the client now, and closes its connection at the next
+    /// [`tick`](super::Authenticator::tick), if the authenticator is [attached](super::Authenticator::attach).
+    ///
+    /// A client that asked for no registry yet is closed when it does.
+    pub fn disconnect(&self) {
+        if let Some(live) = self.inner.live.upgrade() {
+            live.disconnect(self);
+        }
     }
 
     /// Tells of a use that was refused: [`Event::UseDenied`].

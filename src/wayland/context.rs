@@ -7,7 +7,7 @@ use super::ClientAuth;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SandboxContext {
-    pub(super) creator: ClientAuth,
+    pub(crate) creator: ClientAuth,
     pub(super) engine: Option<String>,
     pub(super) app_id: Option<String>,
     pub(super) instance_id: Option<String>,

@@ -4,6 +4,7 @@ use wayland_server::Client;
 use wayland_server::backend::ClientData;
 
 use super::client::{ClientAuth, HasClientAuth};
+use super::live::ProbeData;
 use crate::policy::Capability;
 
 /// A filter that shows a global to the clients that [see](ClientAuth::sees) `capability`.
@@ -29,10 +30,13 @@ pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&Client
 /// What a filter answers: for [`gate_global!`](crate::gate_global).
 #[doc(hidden)]
 pub fn may_see<C: HasClientAuth + ClientData>(client: &Client, capability: Capability) -> bool {
-    auth_of::<C>(client).is_some_and(|auth| {
-        auth.is_client(client);
-        auth.sees(capability)
-    })
+    match auth_of::<C>(client) {
+        Some(auth) => {
+            auth.is_client(client);
+            auth.sees(capability)
+        }
+        None => client.get_data::<ProbeData>().is_some_and(|probe| probe.auth.sees(capability)),
+    }
 }
 
 /// Hides a global whose own state takes no filter.

@@ -30,6 +30,7 @@
 //! wayland-server (the Rust backend asks them under its own lock).
 
 pub(crate) mod authenticator;
+mod basis;
 mod client;
 mod connections;
 mod context;

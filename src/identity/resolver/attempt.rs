@@ -428,6 +428,20 @@ impl Resolver {
         uid.is_some_and(|uid| uid == self.uid || trust.uids.contains(&uid))
     }
 
+    /// Whether who a peer is rests on nobody but users who are trusted now.
+    #[cfg(feature = "wayland")]
+    pub(crate) fn trusts(&self, identity: &Identity, evidence: &Evidence, trust: &Trust) -> bool {
+        let uid = evidence.credentials.uid;
+        let is_roots = match identity {
+            Identity::App(app) => app.engine.is_some() && app.provenance == Provenance::System,
+            Identity::Host(_) => false,
+            // These rest on nobody's word.
+            Identity::Internal(_) | Identity::Unidentified(_) => return true,
+        };
+        (is_roots || self.is_one_of_us(uid, trust))
+            && evidence.labels.iter().filter(|l| !l.shared).all(|l| self.may_label(l.owner, uid, trust))
+    }
+
     /// Whether the owner of a directory has a say over this peer.
     fn may_label(&self, owner: u32, peer: Option<u32>, trust: &Trust) -> bool {
         owner == 0 || owner == self.uid || peer == Some(owner) || trust.uids.contains(&owner)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::policy::{Capability, Verdict};
+use crate::policy::{Capability, Policy, Verdict};
 use crate::wayland::{ClientAuth, RefusedBind};
 
 /// Something that happened to the clients of an [`Authenticator`](crate::Authenticator).
@@ -30,7 +30,15 @@ pub enum Event {
         cause: Cause,
     },
     /// Another policy decides.
-    Reloaded,
+    #[non_exhaustive]
+    Reloaded {
+        /// The policy that was.
+        before: Arc<Policy>,
+        /// The policy that is.
+        after: Arc<Policy>,
+        /// How many clients may do more or less now. Each was told of by [`Event::Changed`].
+        changed: usize,
+    },
     /// Another policy could not be taken, and the old one stays.
     #[non_exhaustive]
     ReloadFailed {
