@@ -19,6 +19,8 @@ pub mod kernel;
 pub mod peer;
 #[cfg(feature = "policy")]
 pub mod policy;
+#[cfg(any(feature = "protocol", feature = "protocol-client"))]
+pub mod protocol;
 #[cfg(feature = "calloop")]
 pub mod source;
 #[allow(unreachable_pub)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wayland_auth::policy::built_in_class;
+use wayland_auth::policy::{Capability, Class, built_in_class};
 
 /// Fewer than these cannot be all that the crates have; something was not found.
 const MIN_FILES: usize = 95;
@@ -21,6 +21,7 @@ fn every_global_of_the_protocol_crates_has_a_row() -> Result<(), String> {
     for dir in protocol_crates()? {
         find_xml(&dir, &mut files)?;
     }
+    find_xml(&own_protocols(), &mut files)?;
     let mut protocols = Protocols::default();
     for file in &files {
         protocols.read(file).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -35,6 +36,37 @@ fn every_global_of_the_protocol_crates_has_a_row() -> Result<(), String> {
         .map(|(interface, file)| format!("{interface} ({})", file.display()))
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("without a row: {}", missing.join(", "))) }
+}
+
+/// The protocols of this project's own are classified on purpose, each of their globals.
+#[test]
+fn own_globals_have_the_rows_that_their_descriptions_promise() -> Result<(), String> {
+    let mut files = Vec::new();
+    find_xml(&own_protocols(), &mut files)?;
+    let mut protocols = Protocols::default();
+    for file in &files {
+        protocols.read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    let globals = protocols.globals();
+    let needs = |name: &str| match globals.iter().any(|(interface, _)| *interface == name) {
+        true => built_in_class(name).ok_or_else(|| format!("{name} has no row")),
+        false => Err(format!("{name} is no global")),
+    };
+    for (name, expected) in [
+        ("xx_client_auth_admin_v1", Class::Capability(Capability::IDENTITY_ADMIN)),
+        ("xx_client_auth_manager_v1", Class::Core),
+        ("xx_client_auth_monitor_v1", Class::Capability(Capability::IDENTITY_MONITOR)),
+    ] {
+        if needs(name)? != expected {
+            return Err(format!("{name} is in the wrong class"));
+        }
+    }
+    Ok(())
+}
+
+/// Where this project keeps its own XML.
+fn own_protocols() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol")
 }
 
 /// The directories of the crates that carry protocols.

@@ -1,0 +1,64 @@
+//! A compositor with the protocol, and its clients.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use wayland_auth::protocol::ClientAuthGlobals;
+use wayland_auth::{Authenticator, ClientAuth, Policy};
+use wayland_auth_tests::server::{ClientState, Server, State};
+use wayland_auth_tests::{Context, Outcome, Peers, World};
+
+use super::client::Client;
+
+/// A compositor.
+pub(crate) struct Stage<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) server: Server,
+    globals: Arc<ClientAuthGlobals>,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(world: &'a World, policy: &str) -> Result<Self, String> {
+        let policy = Policy::parse("test.toml", policy).context("policy")?;
+        let authenticator = Authenticator::builder().policy(policy).build().context("authenticator")?;
+        let server = Server::start(authenticator.clone(), |_, _| {})?;
+        let ours = authenticator.clone();
+        let make = move |handle: &_| ClientAuthGlobals::new::<State, ClientState>(handle, &ours);
+        let globals = Arc::new(server.run(make)?);
+        Ok(Self { world, authenticator, server, globals })
+    }
+
+    /// Tells clients what has changed.
+    pub(crate) fn dispatch(&self) -> Outcome {
+        let globals = Arc::clone(&self.globals);
+        self.server.run(move |_| globals.dispatch())
+    }
+
+    /// A client of this process with the rights of this one.
+    pub(crate) fn client_as(&self, auth: ClientAuth) -> Result<Client, String> {
+        let (ours, theirs) = UnixStream::pair().context("pair")?;
+        self.server.insert_as(ours, auth)?;
+        Client::new(theirs)
+    }
+
+    /// A client that is identified as a peer which takes these steps.
+    pub(crate) fn client(&self, steps: &[&str]) -> Result<(Client, ClientAuth), String> {
+        let peers = Peers::new(self.world)?;
+        let connection = peers.connect(steps)?;
+        let auth = self.authenticator.identify(&connection.stream);
+        Ok((self.client_as(auth.clone())?, auth))
+    }
+
+    /// The labelled application of this ID.
+    pub(crate) fn app(&self, app_id: &str) -> Result<(Client, ClientAuth), String> {
+        let cgroup = self.world.new_cgroup()?;
+        cgroup.label_app(app_id)?;
+        self.client(&[&cgroup.join()])
+    }
+
+    /// A program outside of any sandbox.
+    pub(crate) fn host(&self) -> Result<Client, String> {
+        Ok(self.client(&[])?.0)
+    }
+}
