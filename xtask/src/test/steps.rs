@@ -69,8 +69,19 @@ pub(super) const STEPS: &[Step] = &[
     ),
     tests("whole path, Rust server backend", &["test", "--locked", "--no-fail-fast", "-p", "wayland-auth-tests"], true),
     tests(
-        "registries, libwayland's server backend",
-        &["test", "--locked", "-p", "wayland-auth-tests", "--features", "server_system", "--test", "registry"],
+        "registries and protocol, libwayland's server backend",
+        &[
+            "test",
+            "--locked",
+            "-p",
+            "wayland-auth-tests",
+            "--features",
+            "server_system",
+            "--test",
+            "registry",
+            "--test",
+            "protocol",
+        ],
         false,
     ),
 ];
