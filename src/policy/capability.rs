@@ -197,4 +197,24 @@ mod tests {
         assert_eq!(Capability::built_in("unclassified"), Some(Capability::UNCLASSIFIED));
         assert_eq!(Capability::UNCLASSIFIED.index(), BUILT_IN.len() - 1);
     }
+
+    #[test]
+    fn sets_are_sets() {
+        let [a, b] = [Capability::LAYER_SHELL, Capability::SCREEN_CAPTURE];
+        assert_eq!(CapabilitySet::of([a, a]), CapabilitySet::of([a]));
+        assert_eq!(CapabilitySet::of([a, b]).union(CapabilitySet::of([b])), CapabilitySet::of([a, b]));
+        assert_eq!(format!("{:?}", CapabilitySet::of([b, a])), "{screen-capture, layer-shell}");
+    }
+
+    #[test]
+    fn built_in_capabilities_say_what_they_are() {
+        for row in BUILT_IN {
+            let capability = Capability::built_in(row.name).unwrap();
+            assert_eq!(capability.description(), Some(row.description));
+            assert_eq!(format!("{capability:?}"), row.name);
+        }
+        let own = Capability::from_index(BUILT_IN.len()).unwrap();
+        assert_eq!(own.description(), None);
+        assert_eq!(format!("{own:?}"), format!("capability {}", BUILT_IN.len()));
+    }
 }
