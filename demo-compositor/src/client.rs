@@ -21,7 +21,7 @@ use crate::{audit::Audit, state::State};
 
 /// The data of one client. It is complete before the client exists for the protocol.
 #[derive(Debug)]
-pub(crate) struct ClientState {
+pub struct ClientState {
     /// Who it is and what it may do.
     pub(crate) auth: ClientAuth,
     /// What smithay keeps about its surfaces.

@@ -12,6 +12,8 @@
 //! * `globals`, where a filter stands before each privileged global;
 //! * `handlers::idle`, where the state of a global takes no filter;
 //! * `security_context`, where clients come through a sandbox engine's socket.
+//!
+//! Who tries out a protocol adds its globals from outside: see [`main_with`].
 
 #![deny(unsafe_code)]
 
@@ -26,6 +28,7 @@ mod handlers;
 #[cfg(feature = "winit")]
 mod input;
 mod policy;
+mod program;
 mod render;
 mod run;
 mod runtime_dir;
@@ -37,8 +40,11 @@ mod state;
 
 pub use self::{
     cli::{BackendChoice, InvalidSize, Options, OutputSize},
+    client::ClientState,
     error::StartError,
     policy::BUILT_IN as BUILT_IN_POLICY,
-    run::run,
+    program::main_with,
+    run::{run, run_with},
     runtime_dir::SocketError,
+    state::State,
 };

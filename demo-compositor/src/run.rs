@@ -9,9 +9,9 @@ use std::{
 
 use smithay::reexports::{
     calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken, generic::Generic},
-    wayland_server::{Display, ListeningSocket},
+    wayland_server::{Display, DisplayHandle, ListeningSocket},
 };
-use wayland_auth::{Authenticator, ClientAuth, source::AuthenticatedSocket};
+use wayland_auth::{Authenticator, ClientAuth, Policy, source::AuthenticatedSocket};
 
 use crate::{
     audit::Audit,
@@ -34,6 +34,15 @@ const TOO_MANY_FAILURES: u32 = 100;
 ///
 /// If it cannot start. The socket is gone then too.
 pub fn run(options: Options) -> Result<u8, StartError> {
+    run_with(options, |_, _| ())
+}
+
+/// The same, with more globals: see [`main_with`](crate::main_with).
+///
+/// # Errors
+///
+/// If it cannot start. The socket is gone then too.
+pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy)) -> Result<u8, StartError> {
     let policy = policy::load(options.policy.as_deref())?;
     let authenticator = Authenticator::builder().policy(policy).build().map_err(StartError::Authenticator)?;
     for line in authenticator.support().to_string().lines() {
@@ -55,6 +64,7 @@ pub fn run(options: Options) -> Result<u8, StartError> {
 
     let display = Display::<State>::new()
         .map_err(|error| StartError::Os { what: "make a Wayland display", source: io::Error::other(error) })?;
+    globals(&display.handle(), &authenticator.policy());
     let identifier = if options.without_identification { None } else { Some(authenticator) };
     let mut state = State::new(display.handle(), handle.clone(), backend, identifier.clone(), audit)?;
     serve(display, &handle)?;

@@ -36,7 +36,7 @@ pub(crate) const REFRESH: i32 = 60_000;
 
 /// The state of the compositor.
 #[derive(Debug)]
-pub(crate) struct State {
+pub struct State {
     pub(crate) display: DisplayHandle,
     pub(crate) loop_handle: LoopHandle<'static, State>,
     pub(crate) globals: Globals,

@@ -24,6 +24,10 @@ pub const THIRD_UID: u32 = 61_185;
 /// Tells the second start of the program that it is that.
 const PREPARED: &str = "WAYLAND_AUTH_TESTS_PREPARED";
 
+/// The variables that name programs which the tests run.
+const PROGRAMS: &[&str] =
+    &["WAYLAND_AUTH_TOOL", "WAYLAND_AUTH_DEMO", "WAYLAND_AUTH_DESIGNER", "WAYLAND_AUTH_DESIGNER_CLIENT"];
+
 /// The program that plays the compositor in unusual places.
 const PLACE: &str = "place";
 
@@ -215,7 +219,7 @@ fn start_as_user(cgroup: &Path, peer: &Path) -> Result<ExitCode, String> {
     let mut command = Command::new(exe);
     command.args(std::env::args_os().skip(1));
     command.env(PREPARED, cgroup).env("WAYLAND_AUTH_PEER", &peer).env("HOME", "/").env_remove("XDG_RUNTIME_DIR");
-    for program in ["WAYLAND_AUTH_TOOL", "WAYLAND_AUTH_DEMO"] {
+    for program in PROGRAMS {
         if let Some(path) = std::env::var_os(program) {
             command.env(program, reachable(Path::new(&path), temp.path())?);
         }

@@ -59,6 +59,21 @@ pub(crate) struct Programs {
     pub(crate) tool: PathBuf,
     /// `demo-compositor`.
     pub(crate) compositor: PathBuf,
+    /// The compositor of `examples/designer`, and its client.
+    pub(crate) designer: [PathBuf; 2],
+}
+
+impl Programs {
+    /// The variables by which the tests know them.
+    pub(crate) fn variables(&self) -> [(&'static str, &Path); 4] {
+        let [designer, designer_client] = &self.designer;
+        [
+            ("WAYLAND_AUTH_TOOL", &self.tool),
+            ("WAYLAND_AUTH_DEMO", &self.compositor),
+            ("WAYLAND_AUTH_DESIGNER", designer),
+            ("WAYLAND_AUTH_DESIGNER_CLIENT", designer_client),
+        ]
+    }
 }
 
 /// Builds them.
@@ -69,7 +84,9 @@ pub(crate) struct Programs {
 pub(crate) fn build_programs(signals: &Signals) -> Result<Programs, Error> {
     let compositor = build(signals, "demo-compositor", &["-p", "demo-compositor", "--bin", "demo-compositor"])?;
     let tool = build(signals, "wayland-auth", &["-p", "wayland-auth", "--features", "cli", "--bin", "wayland-auth"])?;
-    Ok(Programs { tool, compositor })
+    let example = |name| build(signals, name, &["-p", "demo-compositor", "--example", name]);
+    let designer = [example("designer-compositor")?, example("designer-client")?];
+    Ok(Programs { tool, compositor, designer })
 }
 
 /// Builds one program or example and tells where it is.

@@ -38,8 +38,13 @@ impl Demo {
 
     /// The same, with a policy that a test made.
     pub(crate) fn with_policy(world: &World, policy: Option<&str>) -> Result<Self, String> {
+        Self::of_program(world, "WAYLAND_AUTH_DEMO", policy)
+    }
+
+    /// The same, with another program that takes the same arguments: the one that this variable names.
+    pub(crate) fn of_program(world: &World, variable: &str, policy: Option<&str>) -> Result<Self, String> {
         let dir = runtime_dir(world)?;
-        let mut running = Running::start(&mut command(&dir, policy)?)?;
+        let mut running = Running::start(&mut command(variable, &dir, policy)?)?;
         running.wait_for("WAYLAND_DISPLAY", |out| out.ends_with(b"\n"))?;
         let line = String::from_utf8_lossy(running.out()).into_owned();
         let name = line.strip_prefix("WAYLAND_DISPLAY=").and_then(|name| name.strip_suffix('\n'));
@@ -150,8 +155,8 @@ fn runtime_dir(world: &World) -> Result<PathBuf, String> {
 }
 
 /// The compositor with this runtime directory and policy, not started yet.
-fn command(dir: &Path, policy: Option<&str>) -> Result<Command, String> {
-    let demo = std::env::var_os("WAYLAND_AUTH_DEMO").context("WAYLAND_AUTH_DEMO does not name the compositor")?;
+fn command(variable: &str, dir: &Path, policy: Option<&str>) -> Result<Command, String> {
+    let demo = std::env::var_os(variable).context(format!("{variable} does not name the compositor"))?;
     let mut command = Command::new(demo);
     environment(&mut command, dir);
     command.args(["--backend", "headless", "--size", &format!("{}x{}", SIZE.0, SIZE.1)]);
@@ -169,7 +174,7 @@ fn command(dir: &Path, policy: Option<&str>) -> Result<Command, String> {
 /// Starts it with a policy that it cannot use, and waits for its end.
 pub(crate) fn start_in_vain(world: &World, policy: &str) -> Result<Finished, String> {
     let dir = runtime_dir(world)?;
-    let finished = finish(&mut command(&dir, Some(policy))?)?;
+    let finished = finish(&mut command("WAYLAND_AUTH_DEMO", &dir, Some(policy))?)?;
     ensure!(!dir.join("wayland-1").exists(), "a socket is left");
     Ok(finished)
 }

@@ -54,6 +54,11 @@ impl Guard {
         let has = |word: &str| self.test.iter().any(|argument| argument == word);
         has("wayland-auth-tests") && !WITHOUT_PROGRAMS.iter().any(|suite| has(suite))
     }
+
+    /// Whether its tests run the examples for designers of protocols.
+    pub(super) fn needs_examples(&self) -> bool {
+        self.test.iter().any(|argument| argument == "designer")
+    }
 }
 
 /// The guards of these areas; all if none is named.

@@ -128,16 +128,22 @@ impl Runner<'_> {
         arguments.extend(guard.arguments());
         let mut programs = Vec::new();
         if guard.needs_programs() {
-            for (variable, package, name, more) in [
-                ("WAYLAND_AUTH_TOOL", "wayland-auth", "wayland-auth", &["--features", "cli"][..]),
-                ("WAYLAND_AUTH_DEMO", "demo-compositor", "demo-compositor", &[]),
+            for (variable, package, kind, name, more) in [
+                ("WAYLAND_AUTH_TOOL", "wayland-auth", "--bin", "wayland-auth", &["--features", "cli"][..]),
+                ("WAYLAND_AUTH_DEMO", "demo-compositor", "--bin", "demo-compositor", &[]),
+                ("WAYLAND_AUTH_DESIGNER", "demo-compositor", "--example", "designer-compositor", &[]),
+                ("WAYLAND_AUTH_DESIGNER_CLIENT", "demo-compositor", "--example", "designer-client", &[]),
             ] {
-                let build = [&["build", "--locked", "-p", package, "--bin", name][..], more].concat();
+                if kind == "--example" && !guard.needs_examples() {
+                    continue;
+                }
+                let build = [&["build", "--locked", "-p", package, kind, name][..], more].concat();
                 let (end, said) = self.cargo(&build.into_iter().map(str::to_owned).collect::<Vec<_>>(), &[])?;
                 if !end.success() {
                     return Ok(Ran { outcomes: Outcomes::new(), said: said.1 });
                 }
-                programs.push((variable, self.copy.target().join("debug").join(name)));
+                let place = if kind == "--example" { "debug/examples" } else { "debug" };
+                programs.push((variable, self.copy.target().join(place).join(name)));
             }
         }
         let (end, (outcomes, last)) = self.cargo(&arguments, &programs)?;

@@ -88,7 +88,7 @@ fn run_step(
     let mut command = workplace.cargo(step.arguments);
     command.envs(step.environment.iter().copied());
     if let Some(programs) = programs {
-        command.env("WAYLAND_AUTH_TOOL", &programs.tool).env("WAYLAND_AUTH_DEMO", &programs.compositor);
+        command.envs(programs.variables());
     }
     let start = Instant::now();
     if step.kind == Kind::Check {

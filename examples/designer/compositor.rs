@@ -1,0 +1,54 @@
+//! The demo compositor with one global more, a draft that a single application is shown.
+//!
+//! `protocol/README.md` goes through this program and the files beside it, step by step.
+
+use demo_compositor::{ClientState, State};
+use wayland_auth::{Capability, allow, wayland::auth_of};
+use wayland_server::{Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New};
+
+// What is generated from the XML.
+#[allow(missing_docs, unused, unreachable_pub, non_camel_case_types, non_upper_case_globals, clippy::all)]
+mod protocol {
+    use wayland_server;
+    pub mod interfaces {
+        wayland_scanner::generate_interfaces!("../examples/designer/xx-hello-v1.xml");
+    }
+    use interfaces::*;
+    wayland_scanner::generate_server_code!("../examples/designer/xx-hello-v1.xml");
+}
+use protocol::xx_hello_manager_v1::{Request, XxHelloManagerV1 as Hello};
+
+// What a client needs in order to see the global: the policy says which capability that is.
+struct Needs(Option<Capability>);
+
+fn main() -> std::process::ExitCode {
+    demo_compositor::main_with(|display, policy| {
+        display.create_global::<State, Hello, _>(1, Needs(policy.class_of("xx_hello_manager_v1").capability()));
+    })
+}
+
+// Who sees the global, and what binding it does.
+impl GlobalDispatch<Hello, Needs> for State {
+    fn can_view(client: Client, needs: &Needs) -> bool {
+        needs.0.is_some_and(|capability| allow::<ClientState>(capability)(&client))
+    }
+
+    fn bind(_: &mut Self, _: &DisplayHandle, _: &Client, new: New<Hello>, _: &Needs, init: &mut DataInit<'_, Self>) {
+        init.init(new, ());
+    }
+}
+
+// What a request does: the client's word comes back, with whom the client is held for.
+impl Dispatch<Hello, ()> for State {
+    fn request(
+        _: &mut Self,
+        client: &Client,
+        hello: &Hello,
+        Request::Greet { word }: Request,
+        (): &(),
+        _: &DisplayHandle,
+        _: &mut DataInit<'_, Self>,
+    ) {
+        hello.greeting(word, auth_of::<ClientState>(client).map_or(String::new(), |auth| auth.identity().to_string()));
+    }
+}
