@@ -9,12 +9,13 @@
 mod tests;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Policy;
 use super::capability::{Capability, CapabilitySet};
-use super::rule::{Applies, Facts, Rule};
+use super::rule::{Applies, Facts, Gives, Rule, WhenDenied};
 use super::settings::{Listed, UserEvidence};
-use super::verdict::{ALL, Because, Builder, DefaultClass, Effect, Reduction, Verdict};
+use super::verdict::{ALL, Because, Builder, DefaultClass, Effect, Reduction, Standing, Verdict};
 use crate::identity::{AppIdentity, HostIdentity, Identity};
 
 /// What `*` does not contain.
@@ -49,23 +50,41 @@ impl Policy {
     /// * **Internal**: what `[defaults.internal]` has for its tag, and what rules about it add or deny.
     /// * **Unidentified**: `[defaults] unidentified`, reduced to what every identified client
     ///   has, so that nobody gains by evading identification.
+    ///
+    /// What a matching rule asks for is neither allowed nor denied, if the client is an application of an engine with an
+    /// ID of its own; for all others it is denied. Where rules differ, `deny` beats `ask`, and `ask` beats `allow`.
+    ///
+    /// Rules with `until` count as of now: see [`Policy::next_change`].
     #[must_use]
     pub fn evaluate(&self, identity: &Identity) -> Verdict {
+        self.evaluate_at(identity, SystemTime::now())
+    }
+
+    /// The same, at another time.
+    #[must_use]
+    pub fn evaluate_at(&self, identity: &Identity, now: SystemTime) -> Verdict {
         match identity {
-            Identity::App(app) => self.evaluate_app(app),
-            Identity::Host(host) => self.evaluate_host(host),
-            Identity::Internal(tag) => self.evaluate_internal(tag.as_str()),
+            Identity::App(app) => self.evaluate_app(app, now),
+            Identity::Host(host) => self.evaluate_host(host, now),
+            Identity::Internal(tag) => self.evaluate_internal(tag.as_str(), now),
             Identity::Unidentified(_) => self.computed.unidentified.clone(),
         }
     }
 
-    fn evaluate_host(&self, host: &HostIdentity) -> Verdict {
+    /// The next time after `now` at which a rule's `until` changes what clients may do.
+    #[must_use]
+    pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+        self.rules.iter().filter_map(|rule| rule.until).filter(|until| *until > now).min()
+    }
+
+    fn evaluate_host(&self, host: &HostIdentity, now: SystemTime) -> Verdict {
         let facts = Facts::of_host(host);
         let mut builder = Builder::default();
-        self.apply_denials(&mut builder, &facts);
+        self.apply_denials(&mut builder, &facts, now);
         let defaults = &self.defaults.host;
         builder.allow(defaults.set, || default(DefaultClass::Host, defaults, Effect::Allow));
-        for (_, rule, allow) in self.allowing(&facts).filter(|(applies, ..)| *applies == Applies::Yes) {
+        for (_, rule, Gives { allow, .. }) in self.giving(&facts, now).filter(|(applies, ..)| *applies == Applies::Yes)
+        {
             if self.believes_users() {
                 builder.allow(allow, || Because::Rule { at: rule.at.clone(), effect: Effect::Allow });
             } else {
@@ -76,15 +95,15 @@ impl Policy {
         builder.finish()
     }
 
-    fn evaluate_app(&self, app: &AppIdentity) -> Verdict {
+    fn evaluate_app(&self, app: &AppIdentity, now: SystemTime) -> Verdict {
         let facts = Facts::of_app(app);
-        let outermost = self.evaluate_label(&facts);
+        let outermost = self.evaluate_label(&facts, now);
         app.nested.iter().fold(outermost, |verdict, nested| {
             let label: Arc<str> = match &nested.app_id {
                 Some(app_id) => format!("{app_id} of {}", nested.engine).into(),
                 None => nested.engine.as_str().into(),
             };
-            verdict.limit(&self.evaluate_label(&facts.of_nested(nested)), |because| Because::Nested {
+            verdict.limit(&self.evaluate_label(&facts.of_nested(nested), now), |because| Because::Nested {
                 label: label.clone(),
                 because: Box::new(because),
             })
@@ -92,16 +111,23 @@ impl Policy {
     }
 
     /// One label, or the lack of one.
-    fn evaluate_label(&self, facts: &Facts<'_>) -> Verdict {
+    fn evaluate_label(&self, facts: &Facts<'_>, now: SystemTime) -> Verdict {
         let mut builder = Builder::default();
         builder.deny(NEVER_FOR_APPS, || Because::Withheld);
-        self.apply_denials(&mut builder, facts);
+        self.apply_denials(&mut builder, facts, now);
 
         // Units are named by the user's own manager, so a rule that asks for one is limited too.
         let limit = |rule: &Rule| self.limit(facts.is_user_evidence() || rule.matcher.asks_for_a_unit());
         let mut named_by = None;
         let mut capped = CapabilitySet::EMPTY;
-        for (_, rule, allow) in self.allowing(facts).filter(|(applies, ..)| *applies == Applies::Yes) {
+        for (_, rule, Gives { ask, .. }) in self.giving(facts, now).filter(|(applies, ..)| *applies == Applies::Yes) {
+            let asked = ask.intersection(limit(rule));
+            let because = || Because::Ask { at: rule.at.clone(), when_denied: rule.when_denied };
+            builder.decide(asked, Standing::Ask, because);
+            capped = capped.union(ask.difference(asked));
+        }
+        builder.deny(capped, || Because::Capped);
+        for (_, rule, Gives { allow, .. }) in self.giving(facts, now).filter(|(applies, ..)| *applies == Applies::Yes) {
             named_by = named_by.or(Some(&rule.at));
             let given = allow.intersection(limit(rule));
             builder.allow(given, || Because::Rule { at: rule.at.clone(), effect: Effect::Allow });
@@ -114,7 +140,8 @@ impl Policy {
         }
 
         let base = if facts.is_labelled() { &self.computed.sandboxed } else { &self.computed.namespaced };
-        for (_, rule, allow) in self.allowing(facts).filter(|(applies, ..)| *applies == Applies::Maybe) {
+        for (_, rule, Gives { allow, .. }) in self.giving(facts, now).filter(|(applies, ..)| *applies == Applies::Maybe)
+        {
             let lost = base.allowed().difference(allow.intersection(limit(rule)));
             builder.deny(lost, || Because::Uncertain { at: rule.at.clone() });
         }
@@ -124,15 +151,16 @@ impl Policy {
         builder.finish()
     }
 
-    fn evaluate_internal(&self, tag: &str) -> Verdict {
+    fn evaluate_internal(&self, tag: &str, now: SystemTime) -> Verdict {
         let listed = self.defaults.internal.get(tag);
         let because =
             |effect| Because::Internal { tag: tag.into(), at: listed.and_then(|listed| listed.at.clone()), effect };
         let mut builder = Builder::default();
         builder.deny(NEVER_INTERNAL, || Because::Withheld);
         let facts = Facts::of_internal(tag);
-        self.apply_denials(&mut builder, &facts);
-        for (_, rule, allow) in self.allowing(&facts).filter(|(applies, ..)| *applies == Applies::Yes) {
+        self.apply_denials(&mut builder, &facts, now);
+        for (_, rule, Gives { allow, .. }) in self.giving(&facts, now).filter(|(applies, ..)| *applies == Applies::Yes)
+        {
             if rule.matcher.asks_for_internal() {
                 builder.allow(allow, || Because::Rule { at: rule.at.clone(), effect: Effect::Allow });
             }
@@ -142,27 +170,45 @@ impl Policy {
         builder.finish()
     }
 
-    /// Denies what the rules deny that apply, or may.
-    fn apply_denials(&self, builder: &mut Builder, facts: &Facts<'_>) {
-        for rule in self.rules.iter().filter(|rule| !rule.deny.is_empty()) {
+    /// Denies what the rules deny that apply, or may; and what they ask for, where nobody can be asked about.
+    fn apply_denials(&self, builder: &mut Builder, facts: &Facts<'_>, now: SystemTime) {
+        let mut empty = Vec::new();
+        for rule in &self.rules {
+            let (ask, deny) = (rule.gives(now).unwrap_or_default().ask, rule.denies(now));
             match rule.matcher.applies(facts) {
                 Applies::Yes => {
-                    builder.deny(rule.deny, || Because::Rule { at: rule.at.clone(), effect: Effect::Deny });
+                    let given = rule.for_labels.as_ref().is_some_and(|matcher| matcher.applies(facts) == Applies::Yes);
+                    if !given || !facts.can_be_asked_for() {
+                        builder.deny(ask, || Because::CannotAsk { at: rule.at.clone() });
+                    }
+                    match rule.when_denied {
+                        WhenDenied::Hide => {
+                            builder.deny(deny, || Because::Rule { at: rule.at.clone(), effect: Effect::Deny });
+                        }
+                        WhenDenied::Empty => empty.push((rule, deny)),
+                    }
                 }
-                Applies::Maybe => builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() }),
+                Applies::Maybe => builder.deny(deny.union(ask), || Because::Uncertain { at: rule.at.clone() }),
                 Applies::No if rule.matcher.may_have_been_shed(facts) => {
-                    builder.deny(rule.deny, || Because::Uncertain { at: rule.at.clone() });
+                    builder.deny(deny.union(ask), || Because::Uncertain { at: rule.at.clone() });
                 }
                 Applies::No => {}
             }
         }
+        // Hidden by one rule is hidden. What the host does not have is not shown either.
+        for (rule, deny) in empty {
+            let because = || Because::Rule { at: rule.at.clone(), effect: Effect::Deny };
+            let shown = deny.intersection(self.limit(facts.is_user_evidence() || rule.matcher.asks_for_a_unit()));
+            builder.decide(shown, Standing::Empty, because);
+            builder.deny(deny, because);
+        }
     }
 
-    /// The rules that can give something to such a client, each with whether it applies.
-    fn allowing<'p>(&'p self, facts: &'p Facts<'_>) -> impl Iterator<Item = (Applies, &'p Rule, CapabilitySet)> {
-        self.rules.iter().filter_map(|rule| {
+    /// The rules that can give something to such a client, each with whether it applies and what it gives.
+    fn giving<'p>(&'p self, facts: &'p Facts<'_>, now: SystemTime) -> impl Iterator<Item = (Applies, &'p Rule, Gives)> {
+        self.rules.iter().filter_map(move |rule| {
             let matcher = if facts.is_labelled() { rule.for_labels.as_ref() } else { Some(&rule.matcher) };
-            Some((matcher?.applies(facts), rule, rule.allow?))
+            Some((matcher?.applies(facts), rule, rule.gives(now)?))
         })
     }
 
@@ -199,13 +245,13 @@ impl Policy {
             builder.deny(lost.intersection(listed.set), || Because::Reduced { class, by });
         };
         for rule in &self.rules {
-            reduce(rule.deny, Reduction::DeniedByRule(rule.at.clone()));
+            reduce(rule.deny.union(rule.ask), Reduction::DeniedByRule(rule.at.clone()));
         }
         for (set, by) in others {
             reduce(ALL.difference(*set), by.clone());
         }
         for rule in &self.rules {
-            if let Some(allow) = rule.allow {
+            if let Some(allow) = rule.always_gives() {
                 reduce(ALL.difference(allow), Reduction::LeftOutByRule(rule.at.clone()));
             }
         }

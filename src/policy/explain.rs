@@ -20,6 +20,8 @@ pub struct RuleMatch {
     pub certain: bool,
     /// What it allows, if it has an `allow`.
     pub allow: Option<CapabilitySet>,
+    /// What it asks for.
+    pub ask: CapabilitySet,
     /// What it denies.
     pub deny: CapabilitySet,
 }
@@ -52,6 +54,7 @@ impl Policy {
                 label: label.clone(),
                 certain: applies == Applies::Yes,
                 allow: rule.allow,
+                ask: rule.ask,
                 deny: rule.deny,
             })
             .collect()
@@ -73,6 +76,12 @@ impl Policy {
         match because {
             Because::NotEvaluated | Because::Withheld => None,
             Because::Rule { at, .. } => Some(format!("take `{name}` out of `deny` at {at}")),
+            Because::Ask { at, .. } => {
+                Some(format!("a yes when it is asked for, or `{name}` in `allow` instead of `ask` at {at}"))
+            }
+            Because::CannotAsk { at } => {
+                Some(format!("an application ID from its engine, or `{name}` in `allow` instead of `ask` at {at}"))
+            }
             Because::LeftOut { at } => Some(format!("add `{name}` to `allow` at {at}")),
             Because::Uncertain { at } => {
                 Some(format!("let the engine say what the rule at {at} asks for, or ask for less there"))

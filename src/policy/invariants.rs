@@ -71,8 +71,18 @@ impl Random {
         if allow {
             rule += &format!("allow = {}\n", self.list());
         }
-        if !allow || self.one_in(3) {
+        let ask = self.one_in(3);
+        if ask {
+            rule += &format!("ask = {}\n", self.list());
+        }
+        if !allow && !ask || self.one_in(3) {
             rule += &format!("deny = {}\n", self.list());
+            if self.one_in(3) {
+                rule += "when-denied = 'empty'\n";
+            }
+        }
+        if (allow || ask) && self.one_in(6) {
+            rule += "until = 1999-12-31T23:59:59Z\n";
         }
         rule
     }

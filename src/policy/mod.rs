@@ -108,6 +108,7 @@ pub use explain::RuleMatch;
 pub use file::PolicyError;
 pub use grant::ClientSerial;
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
+pub use rule::WhenDenied;
 pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
 pub use verdict::{Because, DefaultClass, Effect, Location, Reduction, Standing, Verdict};
 

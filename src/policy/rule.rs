@@ -1,5 +1,7 @@
 //! Rules, and when they apply.
 
+use std::time::SystemTime;
+
 use super::capability::CapabilitySet;
 use super::pattern::Pattern;
 use super::verdict::Location;
@@ -12,9 +14,61 @@ pub(super) struct Rule {
     pub(super) matcher: Matcher,
     /// What is left of `matcher` for clients with a label; only what it allows goes by it.
     pub(super) for_labels: Option<Matcher>,
-    /// `None` if the rule only denies.
+    /// `None` if the rule only denies. What it only asks for is not in it.
     pub(super) allow: Option<CapabilitySet>,
+    /// What waits for an answer at each use.
+    pub(super) ask: CapabilitySet,
     pub(super) deny: CapabilitySet,
+    /// What becomes of what it denies, and of what it asks for when the answer is no.
+    pub(super) when_denied: WhenDenied,
+    /// From then on it allows nothing, and denies what it asked for.
+    pub(super) until: Option<SystemTime>,
+}
+
+impl Rule {
+    /// What it allows and asks for at this time; `None` if it only denies.
+    pub(super) fn gives(&self, now: SystemTime) -> Option<Gives> {
+        let allow = self.allow?;
+        Some(if self.is_over(now) {
+            Gives::default()
+        } else {
+            Gives { allow: allow.difference(self.ask), ask: self.ask }
+        })
+    }
+
+    /// What it denies at this time.
+    pub(super) fn denies(&self, now: SystemTime) -> CapabilitySet {
+        // A question that is asked no longer must not become a yes by what another rule allows.
+        if self.is_over(now) { self.deny.union(self.ask) } else { self.deny }
+    }
+
+    fn is_over(&self, now: SystemTime) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+
+    /// What it allows whatever the time is: by this goes what those may have who evade identification.
+    pub(super) fn always_gives(&self) -> Option<CapabilitySet> {
+        let allow = self.allow?;
+        Some(if self.until.is_some() { CapabilitySet::EMPTY } else { allow.difference(self.ask) })
+    }
+}
+
+/// What a rule with an `allow` or an `ask` gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gives {
+    pub(super) allow: CapabilitySet,
+    pub(super) ask: CapabilitySet,
+}
+
+/// `when-denied`: how a denial looks to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhenDenied {
+    /// The globals are hidden; a use that waited for an answer fails.
+    #[default]
+    Hide,
+    /// The globals stay visible and give nothing: a black picture, an empty offer.
+    Empty,
 }
 
 /// What is asked of a client in `match`.
@@ -190,6 +244,11 @@ impl<'a> Facts<'a> {
             Kind::Namespaced => Applies::Maybe,
             Kind::Labelled(label) => holds(label),
         }
+    }
+
+    /// Whether there is a name that an answer can hold for: an engine's application.
+    pub(super) fn can_be_asked_for(self) -> bool {
+        matches!(self.kind, Kind::Labelled(Label { engine: Some(_), app_id: Some(_), .. }))
     }
 
     /// Whether any process of the user could have made this evidence.

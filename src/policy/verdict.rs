@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::capability::{Capability, CapabilitySet};
 use super::diagnostics::harmless;
+use super::rule::WhenDenied;
 
 /// All capabilities that can exist.
 pub(super) const ALL: CapabilitySet = CapabilitySet::from_bits(u64::MAX);
@@ -100,6 +101,18 @@ pub enum Because {
         /// The rule.
         at: Location,
     },
+    /// A rule asks for it: each use waits for an answer.
+    Ask {
+        /// The rule.
+        at: Location,
+        /// What a no looks like to the client.
+        when_denied: WhenDenied,
+    },
+    /// A rule asks for it, and there is no application that an answer could hold for.
+    CannotAsk {
+        /// The rule.
+        at: Location,
+    },
     /// A rule would take it if it applies, and a fact is missing to tell whether it does.
     Uncertain {
         /// The rule.
@@ -163,6 +176,10 @@ impl fmt::Display for Because {
             Self::NotEvaluated => f.write_str("no policy was asked"),
             Self::Rule { at, effect: Effect::Allow } => write!(f, "the rule at {at} allows it"),
             Self::Rule { at, effect: Effect::Deny } => write!(f, "the rule at {at} denies it"),
+            Self::Ask { at, .. } => write!(f, "the rule at {at} asks for it"),
+            Self::CannotAsk { at } => {
+                write!(f, "the rule at {at} asks for it, and an answer holds for an engine's application ID only")
+            }
             Self::LeftOut { at } => write!(f, "the rule at {at} applies and does not allow it"),
             Self::Uncertain { at } => {
                 write!(f, "the rule at {at} would take it, and too little is known to tell whether it applies")
@@ -300,6 +317,17 @@ impl Verdict {
             .iter()
             .find(|(set, _)| set.contains(capability))
             .map_or(&Because::NotEvaluated, |(_, because)| because)
+    }
+
+    /// How the client stands to `capability` after somebody said no to it.
+    #[must_use]
+    pub fn when_refused(&self, capability: Capability) -> Standing {
+        match (self.standing(capability), self.reason(capability)) {
+            (Standing::Ask, Because::Ask { when_denied: WhenDenied::Empty, .. }) | (Standing::Empty, _) => {
+                Standing::Empty
+            }
+            _ => Standing::Denied,
+        }
     }
 
     /// What both allow. For what only `self` allows, the reason names `by` and the reason of

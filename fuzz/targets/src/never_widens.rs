@@ -2,10 +2,10 @@
 
 mod model;
 
-use model::{Model, NEVER};
+use model::{Level, Model, NEVER};
 use wayland_auth::fuzzing::{self, App};
 use wayland_auth::identity::{Identity, Namespaces, Provenance, Reason};
-use wayland_auth::policy::{CapabilitySet, Policy};
+use wayland_auth::policy::{CapabilitySet, Policy, Verdict};
 use wayland_auth::{ClientAuth, SandboxContext};
 
 use super::source::Source;
@@ -24,12 +24,13 @@ pub fn check_one_policy(source: &mut Source<'_>, clients: usize) {
     let model = Model::any(source);
     let text = model.text();
     let policy = Policy::parse("p", &text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
-    let case = Case { model, text, policy };
+    let mut case = Case { model, text, policy, level: Level::Allowed };
     for _ in 0..clients {
         if source.is_empty() {
             return;
         }
         let app = model::app(source);
+        case.level = source.pick(&[Level::Allowed, Level::Asked, Level::Seen]);
         case.is_limited(&app);
         case.loses_by_another_label(&app, source);
         case.loses_by_a_missing_fact(&app);
@@ -44,11 +45,20 @@ struct Case {
     model: Model,
     text: String,
     policy: Policy,
+    level: Level,
 }
 
 impl Case {
     fn allowed(&self, identity: &Identity) -> CapabilitySet {
-        self.policy.evaluate(identity).allowed()
+        self.level_of(&self.policy.evaluate(identity))
+    }
+
+    fn level_of(&self, verdict: &Verdict) -> CapabilitySet {
+        match self.level {
+            Level::Allowed => verdict.allowed(),
+            Level::Asked => verdict.allowed().union(verdict.ask()),
+            Level::Seen => verdict.visible(),
+        }
     }
 
     fn of(&self, app: &App) -> CapabilitySet {
@@ -63,7 +73,7 @@ impl Case {
     /// The reference, and the cap on what users can write.
     fn is_limited(&self, app: &App) {
         let allowed = self.of(app);
-        self.assert_within(allowed, self.model.most(app), "more than the policy says", app);
+        self.assert_within(allowed, self.model.most(app, self.level), "more than the policy says", app);
         assert!(allowed.intersection(NEVER).is_empty());
         let outermost_is_users = app.engine.is_none() || app.provenance == Provenance::User;
         if outermost_is_users && !self.model.as_written {
@@ -140,7 +150,10 @@ impl Case {
         }
         let labelled = App { provenance: Provenance::User, namespaces: Some(Namespaces::SHARED), ..app.clone() };
         let host = fuzzing::host(app.app_id.clone(), app.unit.clone());
-        self.assert_within(self.of(&labelled), self.allowed(&host), "a label that a host process gave itself", app);
+        // Nobody can be asked about a host process; about one with a label somebody can, and may say yes.
+        let asked = if self.level == Level::Allowed { CapabilitySet::EMPTY } else { self.model.asked() };
+        let more = self.allowed(&host).union(asked);
+        self.assert_within(self.of(&labelled), more, "a label that a host process gave itself", app);
     }
 
     /// It comes through a security context, of whoever made it and whatever that says.
@@ -161,8 +174,8 @@ impl Case {
             _ => fuzzing::app(app.clone()),
         };
         let (identity, verdict) = fuzzing::sandboxed(&self.policy, by_kernel.clone(), &context);
-        let allowed = verdict.allowed();
-        self.assert_within(allowed, creator.allowed(), "more than the context's maker", &app);
+        let allowed = self.level_of(&verdict);
+        self.assert_within(allowed, self.level_of(&creator.verdict()), "more than the context's maker", &app);
         assert!(allowed.intersection(NEVER).is_empty(), "{context:?}");
         assert!(!matches!(identity, Identity::Host(_)), "a context's client became the host: {context:?}");
         // A sandbox that only its namespaces show is the one that the context names.

@@ -112,6 +112,6 @@ mod tests {
         assert!(error("connections-host = \"many\"").1.contains("or \"unlimited\""));
         assert!(error("connections-host = [1]").0.contains("expected a number of connections"));
         assert_eq!(error("connection-per-app = 1").1, "did you mean `connections-per-app`?");
-        assert!(error("ask = 1").0.contains("not supported yet"));
+        assert!(error("ask = 1").0.contains("unknown key"));
     }
 }

@@ -10,12 +10,14 @@ use crate::policy::capability::CapabilitySet;
 use crate::policy::diagnostics::quoted;
 use crate::policy::eval::NEVER_FOR_APPS;
 use crate::policy::pattern::Pattern;
-use crate::policy::rule::{Fact, Matcher, Rule};
+use crate::policy::rule::{Fact, Matcher, Rule, WhenDenied};
 use crate::policy::verdict::Location;
 
-const RULE: &[&str] = &["allow", "deny", "match"];
-const MATCH: &[&str] =
+pub(super) const RULE: &[&str] = &["allow", "ask", "deny", "match", "until", "when-denied"];
+pub(super) const MATCH: &[&str] =
     &["all", "any", "app-id", "engine", "extra", "instance-id", "internal", "namespaces", "not", "provenance", "unit"];
+
+const WHEN_DENIED: &[(&str, WhenDenied)] = &[("hide", WhenDenied::Hide), ("empty", WhenDenied::Empty)];
 
 /// The keys about which only a label can say something.
 const OF_A_LABEL: &[&str] = &["app-id", "extra", "instance-id", "provenance"];
@@ -41,23 +43,41 @@ impl Parser<'_> {
                 }
             };
             let mut allow = None;
-            let mut deny = CapabilitySet::EMPTY;
+            let (mut ask, mut deny) = (CapabilitySet::EMPTY, CapabilitySet::EMPTY);
+            let (mut until, mut when_denied) = (None, WhenDenied::Hide);
             for (key, value) in in_file_order(table) {
                 match key.name {
                     "allow" => allow = Some(self.listed(&key, value).set),
+                    "ask" => ask = self.listed(&key, value).set,
                     "deny" => deny = self.denied(value),
+                    "until" => until = self.time(value),
+                    "when-denied" => when_denied = self.choice(value, WHEN_DENIED).unwrap_or_default(),
                     _ => {}
                 }
             }
-            if !table.contains_key("allow") && !table.contains_key("deny") && !table.contains_key("ask") {
-                let help = "give it `allow`, or `deny`, or both";
+            let has = |key: &str| table.contains_key(key);
+            if has("ask") {
+                // Who is asked about is named by the rule, as by one that allows.
+                allow = Some(allow.unwrap_or_default());
+            }
+            if has("until") && allow.is_none() {
+                let help = "`until` ends what a rule allows or asks for; what it denies stays denied";
+                self.sink.error(span.clone(), "`until` without `allow` or `ask`", Some(help.into()));
+            }
+            if has("when-denied") && !has("deny") && !has("ask") {
+                let help = "it says what a denial looks like: give the rule `deny` or `ask`";
+                self.sink.error(span.clone(), "`when-denied` without `deny` or `ask`", Some(help.into()));
+            }
+            if !has("allow") && !has("deny") && !has("ask") {
+                let help = "give it `allow`, `ask` or `deny`";
                 self.sink.error(span.clone(), "a rule that does nothing", Some(help.into()));
             }
             if let Some(matcher) = matcher {
                 if let Some(allow) = allow.filter(|_| !matcher.can_be_host()) {
-                    self.places.lists.push((span.clone(), allow, NEVER_FOR_APPS));
+                    self.places.lists.push((span.clone(), allow.union(ask), NEVER_FOR_APPS));
                 }
-                self.policy.rules.push(Rule { at, for_labels: matcher.for_labels(), matcher, allow, deny });
+                let for_labels = matcher.for_labels();
+                self.policy.rules.push(Rule { at, for_labels, matcher, allow, ask, deny, when_denied, until });
                 self.places.rules.push(span);
             }
         }

@@ -139,13 +139,28 @@ fn a_key_given_twice_is_an_error() {
 
 #[test]
 fn t33_what_is_not_supported_yet_is_an_error_and_never_ignored() {
-    let effect = "allow = ['screen-capture']";
-    for text in [
-        "include = ['x.toml']".to_owned(),
-        format!("[[rule]]\nmatch = {{ engine = 'e' }}\nask = ['screen-capture']\n{effect}"),
-        matching("engine = 'e', uid = 0"),
-    ] {
+    for text in ["include = ['x.toml']".to_owned(), matching("engine = 'e', uid = 0")] {
         assert!(error(&text).0.ends_with("is not supported yet"), "{text}");
+    }
+}
+
+#[test]
+fn t33_a_rule_whose_words_have_no_effect_is_an_error() {
+    let rule = |keys: &str| format!("[[rule]]\nmatch = {{ engine = 'e' }}\n{keys}");
+    for (keys, expected) in [
+        ("until = 2027-01-01T00:00:00Z\ndeny = ['*']", "`until` without `allow` or `ask`"),
+        ("when-denied = 'empty'\nallow = []", "`when-denied` without `deny` or `ask`"),
+        ("until = 2027-01-01\nallow = []", "this is no moment: it takes a date, a time and an offset from UTC"),
+        (
+            "until = 2027-01-01T10:00:00\nallow = []",
+            "this is no moment: it takes a date, a time and an offset from UTC",
+        ),
+        ("until = '2027-01-01T10:00:00Z'\nallow = []", "expected a date and time, found a string"),
+        ("when-denied = 'hidden'\ndeny = []", "unknown value `hidden`"),
+        ("when-denied = 'empty'", "a rule that does nothing"),
+    ] {
+        let errors = errors(&rule(keys));
+        assert!(errors.iter().any(|e| e.message == expected), "{keys}: {errors}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Typed values out of the file; what is of another type is an error.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -14,7 +15,7 @@ use crate::policy::settings::Listed;
 use crate::policy::verdict::{ALL, Location};
 
 /// Words that have a meaning in the design, but none in this form of the file.
-const NOT_YET: &[&str] = &["ask", "include", "uid"];
+const NOT_YET: &[&str] = &["include", "uid"];
 
 /// A key and where it stands.
 #[derive(Clone, Debug)]
@@ -161,6 +162,20 @@ impl Parser<'_> {
         did_you_mean(name, BUILT_IN.iter().map(|c| c.name).chain(own))
     }
 
+    /// A date and time with its offset from UTC, which is needed to say when it is.
+    pub(super) fn time(&mut self, value: &Spanned<DeValue<'_>>) -> Option<SystemTime> {
+        let DeValue::Datetime(written) = value.get_ref() else {
+            self.wrong_type(value, "a date and time", Some("such as 2027-01-31T18:00:00Z, without quotes".into()));
+            return None;
+        };
+        let time = instant(&written.to_string());
+        if time.is_none() {
+            let message = "this is no moment: it takes a date, a time and an offset from UTC";
+            self.sink.error(value.span(), message, Some("write it as 2027-01-31T18:00:00Z".into()));
+        }
+        time
+    }
+
     /// An array of user IDs.
     pub(super) fn uids(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<u32> {
         let mut uids = Vec::new();
@@ -179,10 +194,33 @@ impl Parser<'_> {
     }
 }
 
+/// The moment that a date and time with an offset names.
+fn instant(text: &str) -> Option<SystemTime> {
+    text.parse::<jiff::Timestamp>().ok().map(SystemTime::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::Capability;
+
+    #[test]
+    fn a_moment_needs_its_offset() {
+        let seconds =
+            |text: &str| instant(text).and_then(|t| t.duration_since(SystemTime::UNIX_EPOCH).ok()).map(|d| d.as_secs());
+        // What `date -u -d TEXT +%s` says.
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T12:00:01Z", Some(951_825_601)),
+            ("2026-12-31T23:59:59+01:00", Some(1_798_757_999)),
+            ("1969-12-31T23:59:59-00:30", Some(1_799)),
+            ("2026-12-31T23:59:59", None),
+            ("2026-12-31", None),
+            ("07:32:00", None),
+        ] {
+            assert_eq!(seconds(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn star_is_every_capability_there_is_but_those_about_identities() {

@@ -443,3 +443,112 @@ fn t11_a_label_that_may_have_been_shed_is_denied_wherever_its_bearer_is_now() {
     labelled.unit = unit("b.service");
     assert!(ask(&policy, &labelled).allows(CAPTURE));
 }
+
+#[test]
+fn what_a_rule_asks_for_is_neither_allowed_nor_denied_and_names_the_application() {
+    let policy = policy(
+        "[defaults]\nsandboxed = ['layer-shell']\n\
+         [[rule]]\nmatch = { engine = 'e', app-id = 'a' }\nask = ['screen-capture']",
+    );
+    let verdict = ask(&policy, &app(Some("e"), Some("a")));
+    assert_eq!((verdict.allowed(), verdict.ask(), verdict.empty()), (of([]), of([CAPTURE]), of([])));
+    assert_eq!(verdict.visible(), of([CAPTURE]));
+    assert_eq!(verdict.reason(CAPTURE).to_string(), "the rule at p.toml:3 asks for it");
+    assert_eq!(verdict.reason(LAYER).to_string(), "the rule at p.toml:3 applies and does not allow it");
+    assert_eq!(verdict.when_refused(CAPTURE), Standing::Denied);
+}
+
+#[test]
+fn a_denial_beats_a_question_and_a_question_beats_a_permission() {
+    let rule =
+        |engine: &str, key: &str| format!("[[rule]]\nmatch = {{ engine = '{engine}' }}\n{key} = ['screen-capture']\n");
+    for (first, second, expected) in [
+        ("allow", "ask", Standing::Ask),
+        ("ask", "allow", Standing::Ask),
+        ("ask", "deny", Standing::Denied),
+        ("deny", "ask", Standing::Denied),
+        ("allow", "allow", Standing::Allowed),
+    ] {
+        let policy = policy(&(rule("e", first) + &rule("*", second)));
+        assert_eq!(ask(&policy, &app(Some("e"), Some("a"))).standing(CAPTURE), expected, "{first}, {second}");
+    }
+    let both = policy("[[rule]]\nmatch = { engine = 'e' }\nallow = ['*']\nask = ['screen-capture']");
+    assert_eq!(ask(&both, &app(Some("e"), Some("a"))).standing(CAPTURE), Standing::Ask);
+    assert_eq!(ask(&both, &app(Some("e"), Some("a"))).standing(LAYER), Standing::Allowed);
+}
+
+#[test]
+fn t18_nobody_is_asked_about_who_has_no_name_that_an_answer_could_hold_for() {
+    let policy = policy(
+        "[defaults]\nhost = ['*']\nsandboxed = ['screen-capture']\nnamespaced = ['screen-capture']\n\
+         unidentified = ['screen-capture']\n\
+         [[rule]]\nmatch = { engine = '*' }\nask = ['screen-capture']\n\
+         [[rule]]\nmatch = { unit = 'u.service' }\nask = ['layer-shell']",
+    );
+    for who in [app(Some("e"), None), app(None, None)] {
+        assert_eq!(ask(&policy, &who).standing(CAPTURE), Standing::Denied, "{who:?}");
+    }
+    assert!(ask(&policy, &app(Some("e"), None)).reason(CAPTURE).to_string().contains("asks for it, and an answer"));
+    assert_eq!(policy.evaluate(&unidentified()).standing(CAPTURE), Standing::Denied);
+    let service = policy.evaluate(&Identity::Host(HostIdentity { unit: unit("u.service"), ..HostIdentity::default() }));
+    assert_eq!((service.standing(LAYER), service.standing(CAPTURE)), (Standing::Denied, Standing::Allowed));
+    // A label in that unit is not meant, but may not have what the unit is asked about either.
+    let inside = AppIdentity { unit: unit("u.service"), ..app(Some("e"), Some("a")) };
+    assert_eq!(ask(&policy, &inside).standing(LAYER), Standing::Denied);
+}
+
+#[test]
+fn t10_nobody_is_asked_about_what_the_host_does_not_have() {
+    let policy = policy(
+        "[defaults]\nhost = ['layer-shell', 'security-context']\n\
+         [[rule]]\nmatch = { engine = 'e' }\nask = ['screen-capture', 'layer-shell']",
+    );
+    let user = app(Some("e"), Some("a"));
+    assert_eq!(ask(&policy, &user).ask(), of([LAYER]));
+    assert_eq!(ask(&policy, &user).reason(CAPTURE), &Because::Capped);
+    let system = AppIdentity { provenance: Provenance::System, ..user };
+    assert_eq!(ask(&policy, &system).ask(), of([CAPTURE, LAYER]));
+}
+
+#[test]
+fn what_is_denied_may_stay_visible_and_empty() {
+    let text =
+        "[[rule]]\nmatch = { engine = 'e' }\nwhen-denied = 'empty'\ndeny = ['screen-capture']\nask = ['layer-shell']\n";
+    let empty = policy(text);
+    let who = app(Some("e"), Some("a"));
+    let verdict = ask(&empty, &who);
+    assert_eq!((verdict.standing(CAPTURE), verdict.when_refused(CAPTURE)), (Standing::Empty, Standing::Empty));
+    assert_eq!((verdict.standing(LAYER), verdict.when_refused(LAYER)), (Standing::Ask, Standing::Empty));
+    // One rule that hides is enough, and one that allows is not.
+    let hidden = policy(&format!("{text}[[rule]]\nmatch = {{ engine = '*' }}\ndeny = ['screen-capture']"));
+    assert_eq!(ask(&hidden, &who).standing(CAPTURE), Standing::Denied);
+    let allowed = policy(&format!("{text}[[rule]]\nmatch = {{ engine = '*' }}\nallow = ['screen-capture']"));
+    assert_eq!(ask(&allowed, &who).standing(CAPTURE), Standing::Empty);
+    // Not for those of whom it is not sure that they are meant, and nothing that the host does not see.
+    assert_eq!(ask(&empty, &app(None, None)).standing(CAPTURE), Standing::Denied);
+    assert_eq!(empty.evaluate(&unidentified()).standing(CAPTURE), Standing::Denied);
+    let narrow = policy(&format!("[defaults]\nhost = ['security-context']\n{text}"));
+    assert_eq!(ask(&narrow, &who).standing(CAPTURE), Standing::Denied);
+}
+
+#[test]
+fn a_rule_that_is_over_gives_nothing_and_what_it_asked_for_is_denied() {
+    let policy = policy(
+        "[defaults]\nsandboxed = ['toplevel-list']\nunidentified = ['toplevel-list']\n\
+         [[rule]]\nmatch = { engine = 'e' }\nuntil = 2026-12-31T12:00:00Z\n\
+         allow = ['screen-capture', 'toplevel-list']\nask = ['layer-shell']\n\
+         [[rule]]\nmatch = { engine = 'e', app-id = 'a' }\nallow = ['layer-shell']",
+    );
+    let over = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_798_718_400);
+    let before = over - std::time::Duration::from_secs(1);
+    let who = Identity::App(app(Some("e"), Some("a")));
+    let verdict = policy.evaluate_at(&who, before);
+    assert_eq!((verdict.allowed(), verdict.ask()), (of([CAPTURE, LIST]), of([LAYER])));
+    let verdict = policy.evaluate_at(&who, over);
+    assert_eq!((verdict.allowed(), verdict.ask()), (of([]), of([])));
+    let other = Identity::App(app(Some("e"), Some("b")));
+    assert_eq!(policy.evaluate_at(&other, over).visible(), of([]));
+    assert_eq!((policy.next_change(before), policy.next_change(over)), (Some(over), None));
+    // Who evades has, at any time, what is left when it is over.
+    assert!(policy.evaluate_at(&unidentified(), before).allowed().is_empty());
+}

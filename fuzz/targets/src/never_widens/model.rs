@@ -81,7 +81,23 @@ struct Rule {
     unit: Option<&'static str>,
     shared: Option<bool>,
     allow: Option<List>,
+    ask: Option<List>,
     deny: Option<List>,
+    /// `when-denied = "empty"`.
+    empty: bool,
+    /// It has an `until` that has passed.
+    over: bool,
+}
+
+/// What is looked at: each contains the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// What is allowed without a question.
+    Allowed,
+    /// And what somebody's yes gives.
+    Asked,
+    /// And what is only seen.
+    Seen,
 }
 
 impl Rule {
@@ -98,12 +114,15 @@ impl Rule {
             unit: source.maybe(|s| s.pick(&["u.service", "v.service"])),
             shared: source.maybe(|s| s.one_in(2)),
             allow: source.maybe(List::any),
+            ask: source.maybe(List::any).filter(|_| source.one_in(2)),
             deny: source.maybe(List::any),
+            empty: source.one_in(3),
+            over: source.one_in(6),
         };
         if rule.keys().is_empty() {
             rule.unit = Some("u.service");
         }
-        if rule.allow.is_none() && rule.deny.is_none() {
+        if rule.allow.is_none() && rule.ask.is_none() && rule.deny.is_none() {
             rule.allow = Some(List::default());
         }
         rule
@@ -123,12 +142,38 @@ impl Rule {
 
     fn text(&self) -> String {
         let mut text = format!("[[rule]]\nmatch = {{ {} }}\n", self.keys().join(", "));
-        for (key, list) in [("allow", &self.allow), ("deny", &self.deny)] {
+        for (key, list) in [("allow", &self.allow), ("ask", &self.ask), ("deny", &self.deny)] {
             if let Some(list) = list {
                 let _ = writeln!(text, "{key} = {}", list.text());
             }
         }
+        if self.empty && (self.ask.is_some() || self.deny.is_some()) {
+            text.push_str("when-denied = 'empty'\n");
+        }
+        if self.over && self.names() {
+            text.push_str("until = 1999-12-31T23:59:59Z\n");
+        }
         text
+    }
+
+    /// Whether it says what an application may have.
+    fn names(&self) -> bool {
+        self.allow.is_some() || self.ask.is_some()
+    }
+
+    fn asks(&self) -> CapabilitySet {
+        self.ask.as_ref().map_or(CapabilitySet::EMPTY, List::gives)
+    }
+
+    fn denies(&self) -> CapabilitySet {
+        let deny = self.deny.as_ref().map_or(CapabilitySet::EMPTY, List::takes);
+        if self.over { deny.union(self.asks()) } else { deny }
+    }
+
+    /// What it gives at once, if it says so at all.
+    fn gives(&self) -> Option<CapabilitySet> {
+        let allow = self.allow.as_ref().map_or(CapabilitySet::EMPTY, List::gives).difference(self.asks());
+        self.names().then_some(if self.over { CapabilitySet::EMPTY } else { allow })
     }
 
     /// Whether it is about such a label, or, without a label, such an application.
@@ -237,8 +282,13 @@ impl Model {
         self.rules.iter().any(|rule| matches!(rule.engine, Some("unknown" | "*")) || rule.unit.is_some())
     }
 
+    /// All that some rule asks for.
+    pub(super) fn asked(&self) -> CapabilitySet {
+        self.rules.iter().fold(CapabilitySet::EMPTY, |all, rule| all.union(rule.asks()))
+    }
+
     /// The most that an application may have.
-    pub(super) fn most(&self, app: &App) -> CapabilitySet {
+    pub(super) fn most(&self, app: &App, level: Level) -> CapabilitySet {
         let outer = app.engine.as_ref().map(|engine| Label {
             engine: engine.as_str(),
             app_id: app.app_id.as_ref().map(AppId::as_str),
@@ -254,11 +304,11 @@ impl Model {
             })
         });
         let labels = std::iter::once(outer).chain(inner);
-        labels.fold(ALL, |most, label| most.intersection(self.most_by_one(app, label.as_ref())))
+        labels.fold(ALL, |most, label| most.intersection(self.most_by_one(app, label.as_ref(), level)))
     }
 
     /// The most that one label may have, whatever the facts are that are missing.
-    fn most_by_one(&self, app: &App, label: Option<&Label<'_>>) -> CapabilitySet {
+    fn most_by_one(&self, app: &App, label: Option<&Label<'_>>, level: Level) -> CapabilitySet {
         let shared = match app.namespaces {
             Some(namespaces) => vec![namespaces.all_same()],
             None => vec![true, false],
@@ -267,31 +317,52 @@ impl Model {
         for shared in shared {
             let unit = app.unit.as_ref().map(UnitName::as_str);
             let Some(label) = label else {
-                most = most.intersection(self.most_if(&Known { label: None, unit, shared }));
+                most = most.intersection(self.most_if(&Known { label: None, unit, shared }, level));
                 continue;
             };
             // What is not known may also be something that no rule knows.
             for app_id in possible(label.app_id, APPS) {
                 for instance_id in possible(label.instance_id, INSTANCES) {
                     let label = KnownLabel { engine: label.engine, app_id, instance_id, provenance: label.provenance };
-                    most = most.intersection(self.most_if(&Known { label: Some(label), unit, shared }));
+                    most = most.intersection(self.most_if(&Known { label: Some(label), unit, shared }, level));
                 }
             }
         }
         most
     }
 
-    fn most_if(&self, who: &Known<'_>) -> CapabilitySet {
+    fn most_if(&self, who: &Known<'_>, level: Level) -> CapabilitySet {
         let user = by_user(who.label.as_ref());
         let cap = |by_user: bool| if by_user && !self.as_written { self.host() } else { ALL };
         let denied =
             self.rules.iter().filter(|rule| rule.applies(who) || who.label.is_none() && rule.asks_for_a_label());
-        let denied = denied.filter_map(|rule| rule.deny.as_ref()).fold(NEVER, |all, deny| all.union(deny.takes()));
+        let (mut hidden, mut shown) = (NEVER, CapabilitySet::EMPTY);
+        let mut asked = CapabilitySet::EMPTY;
+        for rule in denied {
+            let cap = cap(user || rule.unit.is_some());
+            let is_meant = rule.applies(who);
+            if level == Level::Seen && is_meant && rule.empty {
+                shown = shown.union(rule.denies().intersection(cap));
+                hidden = hidden.union(rule.denies().difference(cap));
+            } else {
+                hidden = hidden.union(rule.denies());
+            }
+            let may_be_asked = is_meant && who.label.as_ref().is_some_and(|label| label.app_id.is_some());
+            // What it asked for when it was not over yet is in what it denies.
+            if rule.over {
+                continue;
+            }
+            if level >= Level::Asked && may_be_asked && !rule.is_about_a_unit() {
+                asked = asked.union(rule.asks().intersection(cap));
+            } else {
+                hidden = hidden.union(rule.asks());
+            }
+        }
         let allowing: Vec<_> = self
             .rules
             .iter()
             .filter(|rule| rule.applies(who) && !(who.label.is_some() && rule.is_about_a_unit()))
-            .filter_map(|rule| Some(rule.allow.as_ref()?.gives().intersection(cap(user || rule.unit.is_some()))))
+            .filter_map(|rule| Some(rule.gives()?.intersection(cap(user || rule.unit.is_some()))))
             .collect();
         let gives = |list: &Option<List>| list.as_ref().map_or(CapabilitySet::EMPTY, List::gives);
         let given = if !allowing.is_empty() {
@@ -301,7 +372,7 @@ impl Model {
         } else {
             self.for_everybody(gives(&self.namespaced)).intersection(gives(&self.sandboxed)).intersection(cap(true))
         };
-        given.difference(denied)
+        given.union(asked).union(shown).difference(hidden)
     }
 
     /// The most that somebody may have who was not identified.
@@ -315,8 +386,8 @@ impl Model {
     /// `set` without everything that some rule takes or leaves out.
     fn for_everybody(&self, set: CapabilitySet) -> CapabilitySet {
         self.rules.iter().fold(set, |set, rule| {
-            let set = rule.allow.as_ref().map_or(set, |allow| set.intersection(allow.gives()));
-            rule.deny.as_ref().map_or(set, |deny| set.difference(deny.takes()))
+            let set = rule.gives().map_or(set, |allow| set.intersection(allow));
+            set.difference(rule.denies()).difference(rule.asks())
         })
     }
 }
