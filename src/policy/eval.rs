@@ -245,7 +245,7 @@ impl Policy {
             builder.deny(lost.intersection(listed.set), || Because::Reduced { class, by });
         };
         for rule in &self.rules {
-            reduce(rule.deny.union(rule.ask), Reduction::DeniedByRule(rule.at.clone()));
+            reduce(rule.deny, Reduction::DeniedByRule(rule.at.clone()));
         }
         for (set, by) in others {
             reduce(ALL.difference(*set), by.clone());
