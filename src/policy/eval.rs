@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use super::Policy;
 use super::capability::{Capability, CapabilitySet};
+use super::grant::Grantee;
 use super::rule::{Applies, Facts, Gives, Rule, WhenDenied};
 use super::settings::{Listed, UserEvidence};
 use super::verdict::{ALL, Because, Builder, DefaultClass, Effect, Reduction, Standing, Verdict};
@@ -97,7 +98,8 @@ impl Policy {
 
     fn evaluate_app(&self, app: &AppIdentity, now: SystemTime) -> Verdict {
         let facts = Facts::of_app(app);
-        let outermost = self.evaluate_label(&facts, now);
+        let grantee = Grantee::of_app(app);
+        let outermost = self.evaluate_label(&facts, now).opened_to(grantee, self.limit(facts.is_user_evidence()));
         app.nested.iter().fold(outermost, |verdict, nested| {
             let label: Arc<str> = match &nested.app_id {
                 Some(app_id) => format!("{app_id} of {}", nested.engine).into(),

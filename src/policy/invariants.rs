@@ -1,9 +1,15 @@
 //! What holds for every policy and every client, tried with many of each.
 
-use super::{Capability, CapabilitySet, Policy, Verdict};
+use std::time::{Duration, SystemTime};
+
+use super::eval::NEVER_FOR_APPS;
+use super::{
+    Answer, Because, Capability, CapabilitySet, ClientSerial, Effect, Grantee, Grants, Lifetime, NewGrant, Policy,
+    Verdict,
+};
 use crate::identity::{
-    AppId, AppIdentity, Comparison, HostIdentity, Identity, InstanceId, Namespaces, NestedLabel, Provenance, Reason,
-    SandboxEngine, UnitName,
+    AppId, AppIdentity, Comparison, HostIdentity, Identity, InstanceId, InternalTag, Namespaces, NestedLabel,
+    Provenance, Reason, SandboxEngine, UnitName,
 };
 
 const NAMES: &[&str] = &[
@@ -16,6 +22,9 @@ const NAMES: &[&str] = &[
     "unclassified",
     "output-info",
 ];
+
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+const ME: ClientSerial = ClientSerial::new(1);
 
 /// A small generator (xorshift64*): the same cases in every run.
 struct Random(u64);
@@ -136,6 +145,46 @@ impl Random {
             unit: self.unit(),
             nested: if self.one_in(4) { vec![self.nested()] } else { Vec::new() },
         }
+    }
+
+    /// Anybody, with the verdict on him, limited by another's now and then.
+    fn judged(&mut self, policy: &Policy) -> (Identity, Verdict) {
+        let identity = match self.below(6) {
+            0 => Identity::Host(HostIdentity { claim: self.app_id(), unit: self.unit(), ..HostIdentity::default() }),
+            1 => Identity::unidentified(Reason::Moved),
+            2 => Identity::Internal(InternalTag::new("xwayland")),
+            _ => Identity::App(self.app()),
+        };
+        let verdict = policy.evaluate(&identity);
+        if !self.one_in(3) {
+            return (identity, verdict);
+        }
+        let (_, other) = self.judged(policy);
+        (identity, verdict.intersect(&other, "another"))
+    }
+
+    /// Most of them are about the client.
+    fn grants(&mut self, identity: &Identity) -> Grants {
+        let mut grants = Grants::default();
+        for _ in 0..1 + self.below(6) {
+            let other = Grantee {
+                engine: self.engine(),
+                app_id: AppId::new(self.pick(&["a", "b", "c"])).unwrap(),
+                instance_id: self.instance_id().filter(|_| self.one_in(3)),
+            };
+            let grantee = Grantee::of(identity).filter(|_| !self.one_in(4)).unwrap_or(other);
+            let lifetime = match self.below(3) {
+                0 => Lifetime::Connection(ClientSerial::new(1 + self.below(2) as u64)),
+                1 => Lifetime::Session,
+                _ => Lifetime::Always,
+            };
+            let capability = self.pick(NAMES).into();
+            let answer = self.pick(&[Answer::Allow, Answer::Allow, Answer::Deny]);
+            let expires = self.maybe(|r| NOW + Duration::from_secs(1) - Duration::from_secs(r.below(3) as u64));
+            // What no application can have is refused here already.
+            let _ = grants.insert(NewGrant { grantee, capability, answer, lifetime, expires });
+        }
+        grants
     }
 
     fn nested(&mut self) -> NestedLabel {
@@ -276,5 +325,80 @@ fn an_intersection_is_one_and_every_answer_has_a_reason() {
             assert_eq!((union.bits(), bits), (u64::MAX, 64), "{text}");
             assert!(reasons.iter().all(|(_, because)| **because != super::Because::NotEvaluated), "{text}");
         }
+    });
+}
+
+/// Whether this reason, or one that it rests on, leaves no room for an answer.
+fn is_final(because: &Because) -> bool {
+    !matches!(because, Because::Default { .. } | Because::LeftOut { .. } | Because::NotInStar { .. })
+        && !matches!(because, Because::Rule { effect, .. } if *effect != Effect::Deny)
+}
+
+#[test]
+fn a_grant_gives_only_to_its_grantee_and_only_what_is_open() {
+    let given = std::cell::Cell::new(0);
+    for_many_policies(|policy, text, random| {
+        let (identity, verdict) = random.judged(policy);
+        let grants = random.grants(&identity);
+        let after = policy.decide(&identity, verdict.clone(), &grants, ME, NOW);
+        for capability in after.allowed().difference(verdict.allowed()).iter() {
+            given.set(given.get() + 1);
+            let case = format!("{text}\n{identity:?}\n{grants:?}\n{capability:?}");
+            let Identity::App(app) = &identity else { panic!("{case}") };
+            assert!(app.engine.is_some() && app.app_id.is_some(), "{case}");
+            assert!(!is_final(verdict.reason(capability)), "{case}\n{}", verdict.reason(capability));
+            assert!(!NEVER_FOR_APPS.contains(capability), "{case}");
+            let capped = app.provenance == Provenance::User && !text.contains("as-written");
+            assert!(!capped || policy.defaults.host.set.contains(capability), "{case}");
+            assert!(app.nested.iter().all(|nested| ask(policy, &alone(app, nested)).contains(capability)), "{case}");
+            let Because::Grant { id, .. } = after.reason(capability) else { panic!("{case}") };
+            let grant = grants.get(*id).unwrap();
+            assert!(grant.answer == Answer::Allow && grant.grantee.is(&identity) && !grant.has_expired(NOW), "{case}");
+            assert!(!matches!(grant.lifetime, Lifetime::Connection(serial) if serial != ME), "{case}");
+        }
+    });
+    assert!(given.get() > 100, "{}", given.get());
+}
+
+/// A nested label as if it were the outermost one.
+fn alone(outer: &AppIdentity, nested: &NestedLabel) -> AppIdentity {
+    AppIdentity {
+        engine: Some(nested.engine.clone()),
+        app_id: nested.app_id.clone(),
+        instance_id: nested.instance_id.clone(),
+        provenance: nested.provenance,
+        nested: Vec::new(),
+        ..outer.clone()
+    }
+}
+
+#[test]
+fn a_grant_that_denies_always_wins_and_one_that_has_expired_is_as_if_absent() {
+    for_many_policies(|policy, text, random| {
+        let (identity, verdict) = random.judged(policy);
+        let grants = random.grants(&identity);
+        let after = policy.decide(&identity, verdict.clone(), &grants, ME, NOW);
+        let covers = |lifetime| !matches!(lifetime, Lifetime::Connection(serial) if serial != ME);
+        for grant in grants.list().filter(|g| g.answer == Answer::Deny && !g.has_expired(NOW) && covers(g.lifetime)) {
+            let capability = Capability::built_in(&grant.capability).unwrap();
+            let unnamed = !identity.is_identified() || matches!(&identity, Identity::App(app) if app.engine.is_none());
+            if unnamed || grant.grantee.is(&identity) {
+                assert!(!after.visible().contains(capability), "{text}\n{identity:?}\n{grants:?}");
+            }
+        }
+        let mut current = grants.clone();
+        current.drop_expired(NOW);
+        assert_eq!(policy.decide(&identity, verdict, &current, ME, NOW), after, "{text}\n{identity:?}\n{grants:?}");
+    });
+}
+
+#[test]
+fn t18_nobody_gains_by_not_being_identified_when_grants_deny() {
+    for_many_policies(|policy, text, random| {
+        let app = random.app();
+        let grants = random.grants(&Identity::App(app.clone()));
+        let decide = |identity: &Identity| policy.decide(identity, policy.evaluate(identity), &grants, ME, NOW);
+        let unidentified = decide(&Identity::unidentified(Reason::Moved)).allowed();
+        assert!(unidentified.is_subset(decide(&Identity::App(app.clone())).allowed()), "{text}\n{app:?}\n{grants:?}");
     });
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::capability::{Capability, CapabilitySet};
 use super::diagnostics::harmless;
+use super::grant::{Answer, GrantId, Grantee, Lifetime};
 use super::rule::WhenDenied;
 
 /// All capabilities that can exist.
@@ -167,6 +168,35 @@ pub enum Because {
         /// Why that does not have it.
         because: Box<Because>,
     },
+    /// Somebody answered while the compositor runs.
+    Grant {
+        /// The number of the answer.
+        id: GrantId,
+        /// What it is.
+        answer: Answer,
+        /// How long it holds.
+        lifetime: Lifetime,
+    },
+}
+
+impl Because {
+    /// Whether it only says that nobody gave it, or that somebody is to be asked: then an answer counts.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Ask { .. } | Self::LeftOut { .. } | Self::Default { .. } | Self::NotInStar { .. } => true,
+            Self::Rule { effect, .. } => *effect != Effect::Deny,
+            Self::NotEvaluated
+            | Self::CannotAsk { .. }
+            | Self::Uncertain { .. }
+            | Self::Reduced { .. }
+            | Self::Capped
+            | Self::Withheld
+            | Self::Internal { .. }
+            | Self::Nested { .. }
+            | Self::Limited { .. }
+            | Self::Grant { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Because {
@@ -211,6 +241,8 @@ impl fmt::Display for Because {
             }
             Self::Nested { label, because } => write!(f, "inside it is {}: {because}", harmless(label)),
             Self::Limited { by, because } => write!(f, "{}: {because}", harmless(by)),
+            Self::Grant { id, answer: Answer::Allow, lifetime } => write!(f, "grant {id} allows it ({lifetime})"),
+            Self::Grant { id, answer: Answer::Deny, lifetime } => write!(f, "grant {id} denies it ({lifetime})"),
         }
     }
 }
@@ -254,12 +286,14 @@ pub struct Verdict {
     empty: CapabilitySet,
     /// Disjoint sets that together are all capabilities.
     reasons: Vec<(CapabilitySet, Because)>,
+    /// What a grant to this application may still give. Disjoint from `allowed`.
+    open: Option<(Grantee, CapabilitySet)>,
 }
 
 impl Default for Verdict {
     fn default() -> Self {
         let none = CapabilitySet::EMPTY;
-        Self { allowed: none, ask: none, empty: none, reasons: vec![(ALL, Because::NotEvaluated)] }
+        Self { allowed: none, ask: none, empty: none, reasons: vec![(ALL, Because::NotEvaluated)], open: None }
     }
 }
 
@@ -335,7 +369,35 @@ impl Verdict {
     #[must_use]
     pub fn intersect(&self, other: &Self, by: &str) -> Self {
         let by: Arc<str> = by.into();
-        self.limit(other, |because| Because::Limited { by: by.clone(), because: Box::new(because) })
+        let both = self.limit(other, |because| Because::Limited { by: by.clone(), because: Box::new(because) });
+        match (&self.open, &other.open) {
+            // One application, of which two witnesses speak: an answer about it is about both.
+            (Some((grantee, _)), Some((same, _))) if grantee == same => {
+                let could = |verdict: &Self| verdict.allowed.union(verdict.open_to_grants(grantee));
+                let open = could(self).intersection(could(other)).difference(both.allowed);
+                Self { open: Some((grantee.clone(), open)), ..both }
+            }
+            _ => both,
+        }
+    }
+
+    /// What a grant that allows could give to `grantee`.
+    pub(super) fn open_to_grants(&self, grantee: &Grantee) -> CapabilitySet {
+        let open = self.open.as_ref().filter(|(to, _)| to.engine == grantee.engine && to.app_id == grantee.app_id);
+        open.map_or(CapabilitySet::EMPTY, |(_, open)| *open)
+    }
+
+    /// The same, where a grant to `grantee` may give at most `limit`, and only what is open.
+    pub(super) fn opened_to(mut self, grantee: Option<Grantee>, limit: CapabilitySet) -> Self {
+        let sets = self.reasons.iter().filter(|(_, because)| because.is_open()).map(|(set, _)| *set);
+        let open = sets.fold(CapabilitySet::EMPTY, CapabilitySet::union).difference(self.allowed).intersection(limit);
+        self.open = grantee.map(|grantee| (grantee, open));
+        self
+    }
+
+    /// The same, to which no grant gives anything any more.
+    pub(super) fn closed_to_grants(self) -> Self {
+        Self { open: None, ..self }
     }
 
     /// The reasons, each with what it decided.
@@ -358,7 +420,9 @@ impl Verdict {
             }
         }
         builder.base(self);
-        builder.finish()
+        // A grant is about `self` alone: it cannot give what `other` does not have.
+        let open = self.open.clone().map(|(grantee, open)| (grantee, open.intersection(other.allowed)));
+        Self { open, ..builder.finish() }
     }
 
     fn exactly(&self, standing: Standing) -> CapabilitySet {
