@@ -106,7 +106,7 @@ impl Policy {
     }
 }
 
-fn read(path: &Path, shown: &str) -> Result<Vec<u8>, PolicyError> {
+pub(super) fn read(path: &Path, shown: &str) -> Result<Vec<u8>, PolicyError> {
     let shown = || shown.to_owned();
     // NONBLOCK: nobody waits for the other end of a pipe. It means nothing for a regular file.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;

@@ -2,7 +2,7 @@
 //!
 //! A policy says what applications may do; a [`Grant`] is the answer of a person to one
 //! question about one of them. It can be listed and revoked, it may expire, and it is never
-//! written into the policy.
+//! written into the policy: what stays for good is in a [file of its own](StateFile).
 //!
 //! # What a grant cannot do
 //!
@@ -12,12 +12,17 @@
 //! could not be identified, since everybody who fails to be would share it.
 
 mod decide;
+mod state;
+#[cfg(test)]
+mod state_tests;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::SystemTime;
+
+pub use state::{StateError, StateFile};
 
 use super::capability::Capability;
 use super::eval::NEVER_FOR_APPS;
@@ -260,6 +265,9 @@ pub enum GrantError {
     /// It is to stay for good, and there is nowhere to write it down.
     #[error("there is no state file to keep it in")]
     NoStateFile,
+    /// It is to stay for good, and cannot be written down.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// All answers that hold.
@@ -272,6 +280,8 @@ pub struct Grants {
 impl Grants {
     /// Takes an answer down. It is in the place of the one that says how this capability stands for the same grantee and
     /// the same lifetime, if there is one ([`replaced_by`](Self::replaced_by)).
+    ///
+    /// That is in memory; a grant for [`Lifetime::Always`] is to be [saved](StateFile::save) as well.
     ///
     /// # Errors
     ///

@@ -106,7 +106,10 @@ pub use capability::{Capability, CapabilitySet};
 pub use diagnostics::{Diagnostic, PolicyErrors, Severity};
 pub use explain::RuleMatch;
 pub use file::PolicyError;
-pub use grant::{Answer, ClientSerial, Grant, GrantError, GrantId, Grantee, Grants, Lifetime, MAX_GRANTS, NewGrant};
+pub use grant::{
+    Answer, ClientSerial, Grant, GrantError, GrantId, Grantee, Grants, Lifetime, MAX_GRANTS, NewGrant, StateError,
+    StateFile,
+};
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
 pub use rule::WhenDenied;
 pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
