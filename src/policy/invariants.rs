@@ -330,8 +330,11 @@ fn an_intersection_is_one_and_every_answer_has_a_reason() {
 
 /// Whether this reason, or one that it rests on, leaves no room for an answer.
 fn is_final(because: &Because) -> bool {
-    !matches!(because, Because::Default { .. } | Because::LeftOut { .. } | Because::NotInStar { .. })
-        && !matches!(because, Because::Rule { effect, .. } if *effect != Effect::Deny)
+    let open = matches!(
+        because,
+        Because::Ask { .. } | Because::Default { .. } | Because::LeftOut { .. } | Because::NotInStar { .. }
+    );
+    !open && !matches!(because, Because::Rule { effect, .. } if *effect != Effect::Deny)
 }
 
 #[test]
