@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use wayland_auth::policy::Class;
-use wayland_auth::{Authenticator, ClientAuth, allow, impl_client_auth};
+use wayland_auth::{Authenticator, Capability, ClientAuth, allow, impl_client_auth};
 use wayland_server::backend::{ClientData, ClientId, DisconnectReason};
 use wayland_server::{Client, DataInit, Dispatch, Display, DisplayHandle, GlobalDispatch, New, Resource};
 
@@ -105,6 +105,21 @@ impl<I: Resource + 'static> GlobalDispatch<I, Filter> for State {
             Class::Capability(capability) => allow::<ClientState>(capability)(&client),
             _ => false,
         }
+    }
+}
+
+/// A filter that asks for two capabilities at once, as no compositor should.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "only the tests use it")]
+pub struct Both(pub Capability, pub Capability);
+
+impl<I: Resource + 'static> GlobalDispatch<I, Both> for State {
+    fn bind(_: &mut Self, _: &DisplayHandle, _: &Client, new: New<I>, _: &Both, data_init: &mut DataInit<'_, Self>) {
+        data_init.init(new, ());
+    }
+
+    fn can_view(client: Client, both: &Both) -> bool {
+        allow::<ClientState>(both.0)(&client) && allow::<ClientState>(both.1)(&client)
     }
 }
 

@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use crate::Context;
 
 const DISPLAY: u32 = 1;
-const REGISTRY: u32 = 2;
+/// The first registry.
+pub const REGISTRY: u32 = 2;
 
 /// A global as the registry announces it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,7 @@ pub struct Client {
     received: usize,
     made: u32,
     others: Vec<u32>,
+    further: Vec<(u32, Vec<Global>)>,
 }
 
 struct Event {
@@ -67,6 +69,7 @@ impl Client {
             received: 0,
             made: 0,
             others: Vec::new(),
+            further: Vec::new(),
         };
         client.request(DISPLAY, 1, &REGISTRY.to_ne_bytes())?;
         match client.sync()? {
@@ -103,6 +106,62 @@ impl Client {
     #[must_use]
     pub fn events(&self) -> usize {
         self.others.iter().filter(|&&object| object == self.made).count()
+    }
+
+    /// Asks for one more registry; returns its object and what it shows.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub fn further_registry(&mut self) -> Result<(u32, Vec<Global>), String> {
+        let id = self.take_id();
+        self.further.push((id, Vec::new()));
+        self.request(DISPLAY, 1, &id.to_ne_bytes())?;
+        match self.sync()? {
+            Answer::Done => self.further.last().cloned().context("no registry"),
+            other => Err(format!("no registry: {other:?}")),
+        }
+    }
+
+    /// All bytes that the server sent without being asked. It must have sent them before.
+    ///
+    /// What fills up the texts in them is zero here; the Rust backend leaves there what was in its buffer.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read, or the connection is closed.
+    pub fn unasked(&mut self) -> Result<Vec<u8>, String> {
+        self.stream.set_nonblocking(true).context("non-blocking")?;
+        let mut bytes = Vec::new();
+        let end = self.stream.read_to_end(&mut bytes);
+        self.stream.set_nonblocking(false).context("blocking")?;
+        match end {
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            end => return Err(format!("the connection is closed: {end:?}")),
+        }
+        self.received += bytes.len();
+        self.input.extend(&bytes);
+        let mut at = 0;
+        while let Some(event) = self.buffered()? {
+            let registry = event.object == REGISTRY || self.further.iter().any(|(id, _)| *id == event.object);
+            let len = word(&event.body, 4) as usize;
+            if registry && event.opcode == 0 && event.body.len() >= 12 + len {
+                let end = at + 8 + event.body.len() - 4;
+                bytes.get_mut(at + 16 + len..end).context("a broken global")?.fill(0);
+            }
+            at += 8 + event.body.len();
+            self.take_note(event)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Whether the server closed the connection, which it must have done before.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let fd = std::os::fd::AsFd::as_fd(&self.stream);
+        let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::RDHUP)];
+        let now = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|n| n > 0)
     }
 
     /// Asks for a global by its number, announced or not, and waits for the answer.
@@ -145,10 +204,7 @@ impl Client {
     /// The object's number, and the request that makes it.
     fn bind_request(&mut self, name: u32, interface: &str, version: u32) -> Result<(u32, Vec<u8>), String> {
         let mut body = name.to_ne_bytes().to_vec();
-        let len = u32::try_from(interface.len() + 1).context("interface")?;
-        body.extend(len.to_ne_bytes());
-        body.extend(interface.as_bytes());
-        body.resize(body.len() + 4 - interface.len() % 4, 0);
+        put_string(&mut body, interface)?;
         body.extend(version.to_ne_bytes());
         let id = self.take_id();
         body.extend(id.to_ne_bytes());
@@ -171,20 +227,37 @@ impl Client {
                     let message = string(&event.body, 8).unwrap_or_default();
                     return Ok(Answer::Error(word(&event.body, 0), word(&event.body, 4), message));
                 }
-                (REGISTRY, 0) => {
-                    let interface = string(&event.body, 4).context("a broken global")?;
-                    let version = word(&event.body, event.body.len() - 4);
-                    self.globals.push(Global { name: word(&event.body, 0), interface, version });
-                }
-                (REGISTRY, 1) => {
-                    let name = word(&event.body, 0);
-                    self.removed.push(name);
-                    self.globals.retain(|g| g.name != name);
-                }
-                (object, 0) if object == callback => return Ok(Answer::Done),
-                (object, _) => self.others.push(object),
+                (object, 0) if object == callback => {}
+                // It comes right after the answer: nothing of that is left unread.
+                (DISPLAY, 1) if word(&event.body, 0) == callback => return Ok(Answer::Done),
+                _ => self.take_note(event)?,
             }
         }
+    }
+
+    fn take_note(&mut self, event: Event) -> Result<(), String> {
+        let further = self.further.iter_mut().find(|(id, _)| *id == event.object);
+        let globals = match further {
+            Some((_, globals)) => globals,
+            None if event.object == REGISTRY => &mut self.globals,
+            None if event.object == DISPLAY => return Ok(()),
+            None => {
+                self.others.push(event.object);
+                return Ok(());
+            }
+        };
+        let name = word(&event.body, 0);
+        if event.opcode == 0 {
+            let interface = string(&event.body, 4).context("a broken global")?;
+            let version = word(&event.body, event.body.len() - 4);
+            globals.push(Global { name, interface, version });
+        } else {
+            globals.retain(|g| g.name != name);
+            if event.object == REGISTRY {
+                self.removed.push(name);
+            }
+        }
+        Ok(())
     }
 
     fn take_id(&mut self) -> u32 {
@@ -196,20 +269,29 @@ impl Client {
         self.stream.write_all(&message(object, opcode, body)?).context("write")
     }
 
+    /// The next event of those that were read.
+    fn buffered(&mut self) -> Result<Option<Event>, String> {
+        if self.input.len() < 8 {
+            return Ok(None);
+        }
+        let size = (word(&self.input, 4) >> 16) as usize;
+        if size < 8 {
+            return Err("an event of no size".to_owned());
+        }
+        if self.input.len() < size {
+            return Ok(None);
+        }
+        let rest = self.input.split_off(size);
+        let bytes = std::mem::replace(&mut self.input, rest);
+        let opcode = (word(&bytes, 4) & 0xffff) as u16;
+        Ok(Some(Event { object: word(&bytes, 0), opcode, body: bytes[8..].to_vec() }))
+    }
+
     /// The next event; `None` when the connection is closed.
     fn event(&mut self) -> Result<Option<Event>, String> {
         loop {
-            if self.input.len() >= 8 {
-                let size = (word(&self.input, 4) >> 16) as usize;
-                if size < 8 {
-                    return Err("an event of no size".to_owned());
-                }
-                if self.input.len() >= size {
-                    let rest = self.input.split_off(size);
-                    let bytes = std::mem::replace(&mut self.input, rest);
-                    let opcode = (word(&bytes, 4) & 0xffff) as u16;
-                    return Ok(Some(Event { object: word(&bytes, 0), opcode, body: bytes[8..].to_vec() }));
-                }
+            if let Some(event) = self.buffered()? {
+                return Ok(Some(event));
             }
             let mut chunk = [0; 4096];
             match self.stream.read(&mut chunk) {
@@ -223,6 +305,35 @@ impl Client {
             }
         }
     }
+}
+
+/// The bytes by which a registry announces a global.
+///
+/// # Errors
+///
+/// If its interface is too long.
+pub fn announcement(registry: u32, global: &Global) -> Result<Vec<u8>, String> {
+    let mut body = global.name.to_ne_bytes().to_vec();
+    put_string(&mut body, &global.interface)?;
+    body.extend(global.version.to_ne_bytes());
+    message(registry, 0, &body)
+}
+
+/// The bytes by which a registry takes a global back.
+///
+/// # Errors
+///
+/// Never.
+pub fn removal(registry: u32, name: u32) -> Result<Vec<u8>, String> {
+    message(registry, 1, &name.to_ne_bytes())
+}
+
+fn put_string(body: &mut Vec<u8>, text: &str) -> Result<(), String> {
+    let len = u32::try_from(text.len() + 1).context("text")?;
+    body.extend(len.to_ne_bytes());
+    body.extend(text.as_bytes());
+    body.resize(body.len() + 4 - text.len() % 4, 0);
+    Ok(())
 }
 
 /// A request's bytes.

@@ -4,6 +4,7 @@
 //! `server_system` libwayland's.
 
 mod globals;
+mod live;
 mod nested;
 mod outputs;
 mod proxies;
@@ -29,7 +30,19 @@ const TESTS: &[Test] = &[
     ("t41_untagged_socket_pair_sees_core_only", Needs::Nothing, untagged_socket_pair_sees_core_only),
     ("internal_client_sees_what_its_tag_allows", Needs::Nothing, internal_client_sees_what_its_tag_allows),
     ("t21_client_data_of_another_type_is_denied", Needs::Nothing, client_data_of_another_type_is_denied),
-    ("t35_set_policy_changes_later_clients_only", Needs::Nothing, set_policy_changes_later_clients_only),
+    ("t35_policy_is_for_those_who_are_connected_too", Needs::Nothing, live::policy_is_for_those_who_are_connected_too),
+    ("t35_only_who_is_concerned_is_told_a_byte", Needs::Nothing, live::only_who_is_concerned_is_told_a_byte),
+    ("t35_same_policy_again_tells_nobody_anything", Needs::Nothing, live::same_policy_again_tells_nobody_anything),
+    ("t35_bind_that_was_under_way_lives_and_gives_nothing", Needs::Nothing, live::bind_that_was_under_way_lives),
+    ("t35_bind_after_the_time_of_grace_is_refused", Needs::Nothing, live::bind_after_the_time_of_grace_is_refused),
+    ("t35_registry_made_in_the_time_of_grace_is_told_at_its_end", Needs::Nothing, live::registry_made_in_grace),
+    ("t35_registries_are_told_once_whatever_comes_back", Needs::Nothing, live::what_comes_back_is_told_once),
+    ("t35_t37_globals_that_come_and_go_meanwhile_are_told_as_they_are", Needs::Nothing, live::globals_come_and_go),
+    ("t35_t42_security_context_follows_the_policy_and_its_maker", Needs::Nothing, live::security_context_follows),
+    ("t35_client_without_a_registry_is_told_when_it_has_one", Needs::Nothing, live::client_without_a_registry),
+    ("t35_policy_that_comes_while_clients_connect_misses_nobody", Needs::Nothing, live::policy_while_clients_connect),
+    ("t35_disconnecting_ends_one_client_at_once", Needs::Nothing, live::disconnecting_ends_one_client_at_once),
+    ("t35_filter_that_asks_twice_is_left_alone", Needs::Nothing, live::filter_that_asks_twice_is_left_alone),
     ("t42_security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
     (
         "t24_strict_policy_leaves_nobody_more_than_the_host",
@@ -40,11 +53,6 @@ const TESTS: &[Test] = &[
         "t36_no_number_up_to_ten_thousand_binds_what_is_hidden",
         Needs::Nothing,
         strict::no_number_up_to_ten_thousand_binds_what_is_hidden,
-    ),
-    (
-        "t35_another_policy_changes_nobody_who_is_connected",
-        Needs::Nothing,
-        strict::another_policy_changes_nobody_who_is_connected,
     ),
     ("t38_xwayland_has_its_list_and_no_more", Needs::Nothing, strict::xwayland_has_its_list_and_no_more),
     (
@@ -249,22 +257,6 @@ fn client_data_of_another_type_is_denied(_: &World) -> Outcome {
     let (ours, theirs) = UnixStream::pair().context("pair")?;
     server.insert_foreign(ours)?;
     ensure_eq!(speak_here(theirs)?.1, owned(&expected(&[])));
-    Ok(())
-}
-
-fn set_policy_changes_later_clients_only(world: &World) -> Outcome {
-    let (authenticator, server) = start()?;
-    let peers = Peers::new(world)?;
-    let before = server.insert(peers.connect(&[])?.stream.try_clone().context("clone")?)?;
-    let narrow =
-        Policy::parse("narrow.toml", "[defaults]\nhost = [\"layer-shell\", \"security-context\"]").context("policy")?;
-    authenticator.set_policy(narrow).context("set_policy")?;
-    let other = Policy::parse("other.toml", "[capabilities]\nmine = [\"zwlr_layer_shell_v1\"]").context("policy")?;
-    ensure!(authenticator.set_policy(other).is_err(), "a global's capability changed under its filter");
-    let after = authenticator.identify(&peers.connect(&[])?.stream);
-    ensure!(before.allows(wayland_auth::Capability::SCREEN_CAPTURE), "{:?}", before.allowed());
-    ensure_eq!(after.allows(wayland_auth::Capability::SCREEN_CAPTURE), false);
-    ensure_eq!(after.allows(wayland_auth::Capability::LAYER_SHELL), true);
     Ok(())
 }
 
