@@ -12,11 +12,11 @@
 //! # struct State;
 //! use wayland_auth::protocol::ClientAuthGlobals;
 //!
-//! # fn f(authenticator: Authenticator, display: wayland_server::Display<State>) {
-//! let globals = ClientAuthGlobals::new::<State, ClientState>(&display.handle(), &authenticator);
-//! // In the event loop, whenever something may have changed, and before clients are flushed:
+//! # fn f(authenticator: Authenticator, display: wayland_server::Display<State>) -> std::io::Result<()> {
+//! let globals = ClientAuthGlobals::new::<State, ClientState>(&display.handle(), &authenticator)?;
+//! // In the event loop, when `globals` is readable, and before clients are flushed:
 //! globals.dispatch();
-//! # }
+//! # Ok(()) }
 //! ```
 //!
 //! The compositor's state needs no trait and no delegate macro: the globals are made one level below `GlobalDispatch`.
@@ -29,32 +29,12 @@
 //! * Nothing is sent while wayland-server calls the library: changes are noted, and told by
 //!   `ClientAuthGlobals::dispatch`.
 
-#[cfg(feature = "protocol")]
-mod generated;
 #[cfg(feature = "protocol-client")]
-mod generated_client;
+pub mod client;
 #[cfg(feature = "protocol")]
 mod globals;
 #[cfg(feature = "protocol")]
-mod object;
-#[cfg(feature = "protocol")]
-mod own;
-#[cfg(feature = "protocol")]
-mod shared;
-#[cfg(feature = "protocol")]
-mod text;
+pub mod server;
 
 #[cfg(feature = "protocol")]
-pub use globals::ClientAuthGlobals;
-
-/// The protocol's objects and messages, as wayland-scanner makes them for servers.
-#[cfg(feature = "protocol")]
-pub mod server {
-    pub use super::generated::*;
-}
-
-/// The protocol's objects and messages, as wayland-scanner makes them for clients.
-#[cfg(feature = "protocol-client")]
-pub mod client {
-    pub use super::generated_client::*;
-}
+pub use globals::{ClientAuthGlobals, ClientAuthGlobalsBuilder};

@@ -199,9 +199,9 @@ impl ClientAuth {
     }
 
     /// A filter was asked about this client. Neither locks nor calls the backend, which may hold its own lock.
-    pub(super) fn is_client(&self, client: &wayland_server::Client) {
+    pub(super) fn is_client(&self, client: impl FnOnce() -> ClientId) {
         if self.inner.client.get().is_none() {
-            let _ = self.inner.client.set(client.id());
+            let _ = self.inner.client.set(client());
         }
     }
 

@@ -2,6 +2,8 @@
 
 use wayland_server::Client;
 use wayland_server::backend::ClientData;
+#[cfg(feature = "protocol")]
+use wayland_server::backend::ClientId;
 
 use super::client::{ClientAuth, HasClientAuth};
 use super::live::ProbeData;
@@ -32,10 +34,26 @@ pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&Client
 pub fn may_see<C: HasClientAuth + ClientData>(client: &Client, capability: Capability) -> bool {
     match auth_of::<C>(client) {
         Some(auth) => {
-            auth.is_client(client);
+            auth.is_client(|| client.id());
             auth.sees(capability)
         }
         None => client.get_data::<ProbeData>().is_some_and(|probe| probe.auth.sees(capability)),
+    }
+}
+
+/// The same one level below `GlobalDispatch`, where there is no [`Client`] yet.
+#[cfg(feature = "protocol")]
+pub(crate) fn data_may_see<C: HasClientAuth + ClientData>(
+    id: ClientId,
+    data: &dyn ClientData,
+    capability: Capability,
+) -> bool {
+    match data.downcast_ref::<C>() {
+        Some(data) => {
+            data.client_auth().is_client(|| id);
+            data.client_auth().sees(capability)
+        }
+        None => data.downcast_ref::<ProbeData>().is_some_and(|probe| probe.auth.sees(capability)),
     }
 }
 

@@ -43,6 +43,8 @@ pub use authenticator::{Authenticator, AuthenticatorBuilder, BuildError, Capabil
 pub use client::{ClientAuth, HasClientAuth};
 pub use connections::OverLimit;
 pub use context::SandboxContext;
+#[cfg(feature = "protocol")]
+pub(crate) use filter::data_may_see;
 pub use filter::{allow, auth_of};
 pub use live::{Cause, Event, Subscription};
 pub use refused::RefusedBind;

@@ -81,6 +81,23 @@ impl Client {
         self.bind()
     }
 
+    /// Reads a list to its end: what it said.
+    pub(crate) fn read<L: Proxy>(&mut self, list: &L, read: impl Fn(&L)) -> Result<Vec<String>, String> {
+        let mut said = Vec::new();
+        loop {
+            read(list);
+            self.roundtrip()?;
+            let batch = self.said(list);
+            let done = batch.last().context("the list did not answer")?.clone();
+            said.extend(batch);
+            match done.as_str() {
+                "Done { more: 0 }" | "Finished" => return Ok(said),
+                "Done { more: 1 }" => {}
+                other => return Err(format!("the batch ends in {other}")),
+            }
+        }
+    }
+
     /// What an object said since the last call, without its number.
     pub(crate) fn said(&mut self, object: &impl Proxy) -> Vec<String> {
         let number = format!("{} ", object.id().protocol_id());

@@ -56,6 +56,33 @@ pub(crate) fn every_client_is_told_who_it_is(world: &World) -> Outcome {
     Ok(())
 }
 
+pub(crate) fn told_what_changes(world: &World) -> Outcome {
+    let stage = Stage::new(world, POLICY)?;
+    let (mut recorder, _) = stage.app("org.example.Recorder")?;
+    let (mut game, _) = stage.app("org.example.Game")?;
+    let own = |client: &mut Client| -> Result<_, String> {
+        let own = client.manager()?.get_self(&client.queue.handle(), Ours);
+        client.roundtrip()?;
+        ensure!(client.said(&own).len() > 2, "nothing was told");
+        Ok(own)
+    };
+    let (of_recorder, of_game) = (own(&mut recorder)?, own(&mut game)?);
+    stage.set_policy(&POLICY.replace("\"screen-capture\"", "\"layer-shell\""))?;
+    recorder.roundtrip()?;
+    ensure_eq!(
+        recorder.said(&of_recorder),
+        [
+            "Capability { name: \"screen-capture\", standing: Value(Denied) }",
+            "Capability { name: \"layer-shell\", standing: Value(Allowed) }",
+            "Done"
+        ]
+    );
+    // Whom it does not concern hears nothing.
+    game.roundtrip()?;
+    ensure_eq!(game.said(&of_game), [""; 0]);
+    Ok(())
+}
+
 pub(crate) fn too_many_objects(world: &World) -> Outcome {
     let stage = Stage::new(world, POLICY)?;
     let (mut app, _) = stage.app("org.example.Game")?;

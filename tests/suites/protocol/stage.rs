@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use wayland_auth::protocol::ClientAuthGlobals;
 use wayland_auth::{Authenticator, ClientAuth, Policy};
+use wayland_auth_tests::connect::PATIENCE;
 use wayland_auth_tests::server::{ClientState, Server, State};
-use wayland_auth_tests::{Context, Outcome, Peers, World};
+use wayland_auth_tests::{Context, Outcome, Peers, World, ensure};
+
+use wayland_server::DisplayHandle;
 
 use super::client::Client;
 
@@ -24,8 +27,11 @@ impl<'a> Stage<'a> {
         let authenticator = Authenticator::builder().policy(policy).build().context("authenticator")?;
         let server = Server::start(authenticator.clone(), |_, _| {})?;
         let ours = authenticator.clone();
-        let make = move |handle: &_| ClientAuthGlobals::new::<State, ClientState>(handle, &ours);
-        let globals = Arc::new(server.run(make)?);
+        let make = move |handle: &DisplayHandle| {
+            ours.attach(handle)?;
+            ClientAuthGlobals::new::<State, ClientState>(handle, &ours)
+        };
+        let globals = Arc::new(server.run(make)?.context("globals")?);
         Ok(Self { world, authenticator, server, globals })
     }
 
@@ -33,6 +39,25 @@ impl<'a> Stage<'a> {
     pub(crate) fn dispatch(&self) -> Outcome {
         let globals = Arc::clone(&self.globals);
         self.server.run(move |_| globals.dispatch())
+    }
+
+    /// Waits until so many clients are left.
+    pub(crate) fn wait_for_clients(&self, count: usize) -> Outcome {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.authenticator.clients().len() > count {
+            // A client that is gone is noticed when the server looks after its clients.
+            self.server.run(|_| ())?;
+            ensure!(std::time::Instant::now() < deadline, "clients are left");
+        }
+        Ok(())
+    }
+
+    /// Takes another policy, and tells clients.
+    pub(crate) fn set_policy(&self, policy: &str) -> Outcome {
+        let policy = Policy::parse("test.toml", policy).context("policy")?;
+        let authenticator = self.authenticator.clone();
+        self.server.run(move |_| authenticator.set_policy(policy))?.context("set_policy")?;
+        self.dispatch()
     }
 
     /// A client of this process with the rights of this one.

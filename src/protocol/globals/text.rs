@@ -3,7 +3,13 @@
 use crate::identity::{Identity, Provenance};
 use crate::policy::Standing;
 
-use super::generated::xx_client_auth_manager_v1 as manager;
+use crate::protocol::server::xx_client_auth_manager_v1 as manager;
+
+/// The longest text for a person, in bytes.
+pub(super) const MAX_TEXT: usize = 1024;
+
+/// The longest reason, of which there is one for each capability.
+pub(super) const MAX_REASON: usize = 512;
 
 /// The longest name of a capability, in bytes.
 pub(super) const MAX_ID: usize = 255;

@@ -1,10 +1,13 @@
 //! What all objects of the protocol share.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wayland_server::DisplayHandle;
 use wayland_server::backend::WeakHandle;
 
+use super::clients::ClientLists;
+use super::news::News;
 use super::own::OwnObjects;
 use crate::wayland::Authenticator;
 
@@ -13,17 +16,20 @@ pub(super) struct Shared {
     /// A strong one would keep the display alive by its own objects.
     display: WeakHandle,
     objects: Mutex<Objects>,
+    pub(super) news: Arc<News>,
 }
 
 /// The objects that are told of changes.
 #[derive(Default)]
 pub(super) struct Objects {
     pub(super) own: OwnObjects,
+    pub(super) clients: ClientLists,
 }
 
 impl Shared {
-    pub(super) fn new(authenticator: Authenticator, display: &DisplayHandle) -> Self {
-        Self { authenticator, display: display.backend_handle().downgrade(), objects: Mutex::default() }
+    pub(super) fn new(authenticator: Authenticator, display: &DisplayHandle) -> io::Result<Self> {
+        let news = Arc::new(News::new()?);
+        Ok(Self { authenticator, display: display.backend_handle().downgrade(), objects: Mutex::default(), news })
     }
 
     /// Never called by what the backend may call under its own lock: sending takes that one while this is held.
@@ -34,6 +40,9 @@ impl Shared {
     /// Tells what has changed.
     pub(super) fn dispatch(&self) {
         let Some(display) = self.display.upgrade().map(DisplayHandle::from) else { return };
-        self.objects().own.tell_changes(&display, &self.authenticator.policy());
+        let Some(heard) = self.news.take() else { return };
+        let mut objects = self.objects();
+        objects.own.tell_changes(&display, &self.authenticator.policy());
+        objects.clients.tell_changes(&display, &self.authenticator, &heard);
     }
 }

@@ -1,4 +1,4 @@
-//! What wayland-scanner makes of the XML, for clients.
+//! The protocol's objects and messages, as wayland-scanner makes them for clients.
 
 #![allow(dead_code, non_camel_case_types, unused_unsafe, unused_variables)]
 #![allow(non_upper_case_globals, non_snake_case, unused_imports)]

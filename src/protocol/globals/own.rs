@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use wayland_server::backend::{ClientId, ObjectId};
 use wayland_server::{DisplayHandle, Resource};
 
-use super::generated::xx_client_auth_self_v1::XxClientAuthSelfV1;
 use super::text::{MAX_ID, Names, bounded, standing};
 use crate::policy::{Capability, Policy, Standing};
+use crate::protocol::server::xx_client_auth_self_v1::XxClientAuthSelfV1;
 use crate::wayland::ClientAuth;
 
 /// So many of these objects may a client have: more say nothing more.

@@ -1,0 +1,172 @@
+//! The objects that clients make, and what becomes of their requests.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use wayland_backend::protocol::{Argument, Message, ProtocolError};
+use wayland_backend::server::{ClientId, DisconnectReason, Handle, ObjectData, ObjectId};
+use wayland_protocols::ext::foreign_toplevel_list::v1::server::ext_foreign_toplevel_handle_v1::ExtForeignToplevelHandleV1;
+use wayland_server::{DisplayHandle, Resource};
+
+use super::batch::halves;
+use super::own::TooMany;
+use super::shared::Shared;
+use super::text::Names;
+use crate::policy::Capability;
+use crate::protocol::server::{
+    xx_client_auth_clients_v1::{self as clients, XxClientAuthClientsV1},
+    xx_client_auth_manager_v1::{self as manager, XxClientAuthManagerV1},
+    xx_client_auth_monitor_v1::{self as monitor, XxClientAuthMonitorV1},
+    xx_client_auth_toplevel_identity_v1::XxClientAuthToplevelIdentityV1,
+};
+use crate::wayland::ClientAuth;
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Manager,
+    Own,
+    Monitor,
+    Clients,
+    /// It says what it has to say when it is made; there is nothing to ask of it.
+    Inert,
+}
+
+/// An object of a client of a compositor with the state `D`.
+pub(super) struct Object<D> {
+    pub(super) context: Context<D>,
+    pub(super) role: Role,
+}
+
+/// How the compositor finds the client of a toplevel.
+pub(super) type FindToplevel<D> = Arc<dyn Fn(&mut D, &ExtForeignToplevelHandleV1) -> Option<ClientAuth> + Send + Sync>;
+
+/// What an object needs to answer requests.
+pub(super) struct Context<D> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) find_toplevel: FindToplevel<D>,
+    /// The client that made the object.
+    pub(super) auth: ClientAuth,
+}
+
+impl<D> Clone for Context<D> {
+    fn clone(&self) -> Self {
+        let (shared, find_toplevel) = (Arc::clone(&self.shared), Arc::clone(&self.find_toplevel));
+        Self { shared, find_toplevel, auth: self.auth.clone() }
+    }
+}
+
+impl<D: 'static> ObjectData<D> for Object<D> {
+    fn request(
+        self: Arc<Self>,
+        handle: &Handle,
+        state: &mut D,
+        client: ClientId,
+        message: Message<ObjectId, OwnedFd>,
+    ) -> Option<Arc<dyn ObjectData<D>>> {
+        let display = DisplayHandle::from(handle.clone());
+        let new = message.args.iter().find_map(|argument| match argument {
+            Argument::NewId(id) => Some(id.clone()),
+            _ => None,
+        });
+        let request = Request { context: &self.context, display: &display, client, new: new.clone() };
+        let role = match self.role {
+            Role::Manager => request.of_manager(message),
+            Role::Monitor => request.of_monitor(state, message),
+            Role::Clients => request.of_clients(message),
+            Role::Own | Role::Inert => Role::Inert,
+        };
+        // The backend wants data for what a request creates, and for nothing else.
+        new.map(|_| Arc::new(Self { context: self.context.clone(), role }) as _)
+    }
+
+    fn destroyed(self: Arc<Self>, _: &Handle, _: &mut D, client: ClientId, id: ObjectId) {
+        match self.role {
+            Role::Own => self.context.shared.objects().own.remove(&client, &id),
+            Role::Clients => self.context.shared.objects().clients.remove(&id),
+            Role::Manager | Role::Monitor | Role::Inert => {}
+        }
+    }
+}
+
+/// A request that is being answered: with the role of what it makes.
+struct Request<'a, D> {
+    context: &'a Context<D>,
+    display: &'a DisplayHandle,
+    client: ClientId,
+    /// What it makes.
+    new: Option<ObjectId>,
+}
+
+impl<D> Request<'_, D> {
+    /// The request in the scanner's words. A client that sends anything else is killed, as wayland-server does it.
+    fn parse<I: Resource>(&self, message: Message<ObjectId, OwnedFd>) -> Option<(I, I::Request)> {
+        let (sender, opcode) = (message.sender_id.protocol_id(), message.opcode);
+        let parsed = I::parse_request(self.display, message);
+        if parsed.is_err() {
+            let error = ProtocolError {
+                code: 1,
+                object_id: 0,
+                object_interface: "wl_display".to_owned(),
+                message: format!("Malformed request received for id {sender} and opcode {opcode}."),
+            };
+            let reason = DisconnectReason::ProtocolError(error);
+            self.display.backend_handle().kill_client(self.client.clone(), reason);
+        }
+        parsed.ok()
+    }
+
+    fn of_manager(&self, message: Message<ObjectId, OwnedFd>) -> Role {
+        let Some((resource, request)) = self.parse::<XxClientAuthManagerV1>(message) else { return Role::Inert };
+        let (manager::Request::GetSelf { .. }, Some(id)) = (request, &self.new) else { return Role::Inert };
+        let Context { shared, auth, .. } = self.context;
+        let policy = shared.authenticator.policy();
+        let added = shared.objects().own.add(self.display, &policy, self.client.clone(), id.clone(), auth.clone());
+        if let Err(TooMany) = added {
+            resource.post_error(manager::Error::TooMany, "too many xx_client_auth_self_v1 objects");
+            return Role::Inert;
+        }
+        Role::Own
+    }
+
+    fn of_monitor(&self, state: &mut D, message: Message<ObjectId, OwnedFd>) -> Role {
+        let Some((_, request)) = self.parse::<XxClientAuthMonitorV1>(message) else { return Role::Inert };
+        let (Some(id), Context { shared, auth, .. }) = (&self.new, self.context) else { return Role::Inert };
+        match request {
+            monitor::Request::GetClients { .. } => {
+                shared.objects().clients.add(id.clone(), auth.clone());
+                Role::Clients
+            }
+            monitor::Request::GetToplevelIdentity { toplevel, .. } => {
+                // The compositor's own function is called without any lock.
+                let may = auth.allows(Capability::IDENTITY_MONITOR);
+                let found = if may { (self.context.find_toplevel)(state, &toplevel) } else { None };
+                if let Ok(answer) = XxClientAuthToplevelIdentityV1::from_id(self.display, id.clone()) {
+                    tell_toplevel(&answer, found.as_ref());
+                }
+                Role::Inert
+            }
+            _ => Role::Inert,
+        }
+    }
+
+    fn of_clients(&self, message: Message<ObjectId, OwnedFd>) -> Role {
+        let Some((resource, request)) = self.parse::<XxClientAuthClientsV1>(message) else { return Role::Inert };
+        if let clients::Request::Read = request {
+            let shared = &self.context.shared;
+            // What was heard until now is part of the answer, and not news afterwards.
+            shared.dispatch();
+            shared.objects().clients.read(self.display, &shared.authenticator, &resource.id());
+        }
+        Role::Inert
+    }
+}
+
+fn tell_toplevel(answer: &XxClientAuthToplevelIdentityV1, found: Option<&ClientAuth>) {
+    if let Some(auth) = found {
+        let (hi, lo) = halves(auth.serial().get());
+        let Names { kind, engine, app_id, instance_id, provenance } = Names::of(auth.identity());
+        answer.client(hi, lo, kind, engine, app_id, instance_id, provenance);
+    }
+    answer.done();
+}
