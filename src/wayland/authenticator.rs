@@ -1,16 +1,12 @@
 //! The one object that a compositor keeps.
 
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use wayland_server::DisplayHandle;
-use wayland_server::backend::ClientData;
-
 use super::basis::{Basis, Judge};
 use super::connections::{Connections, Place};
-use super::live::{Cause, Event, GRACE, Live, ProbeData, Subscription};
+use super::live::{Cause, Event, GRACE, Live, next_serial};
 use super::throttle::Throttle;
 use super::{ClientAuth, SandboxContext};
 use crate::identity::label::XattrNames;
@@ -24,30 +20,32 @@ use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
 /// Identifies clients and decides what each may see. Cheap to clone; the clones are one.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     resolver: Resolver,
-    snapshot: RwLock<Snapshot>,
+    pub(super) snapshot: RwLock<Snapshot>,
     connections: Connections,
-    live: Arc<Live>,
+    pub(super) live: Arc<Live>,
     /// What is said of clients that are turned away.
     refusals: Mutex<Throttle>,
 }
 
 /// What one connection is decided by, from its start to its end.
 #[derive(Clone, Debug)]
-struct Snapshot {
-    policy: Arc<Policy>,
+pub(super) struct Snapshot {
+    pub(super) policy: Arc<Policy>,
     trust: Arc<Trust>,
+    /// What held when it was taken holds no more if this is not the present one.
+    epoch: u64,
 }
 
 impl Snapshot {
-    fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: Policy) -> Self {
         let trust = Trust::uids(policy.trust().uids.clone());
-        Self { policy: Arc::new(policy), trust: Arc::new(trust) }
+        Self { policy: Arc::new(policy), trust: Arc::new(trust), epoch: 0 }
     }
 }
 
@@ -163,87 +161,6 @@ impl Authenticator {
         self.snapshot().policy
     }
 
-    /// Decides by another policy from now on, about those who are connected too.
-    ///
-    /// What a client loses it cannot use from now on, whatever it has bound. If this is [attached](Self::attach) to the
-    /// display, its own registries are told which globals came and went, and nobody else's; those that went can still be
-    /// bound for a moment, since the client may have asked for them before it was told. Who the clients are stays.
-    ///
-    /// Call it in the thread that serves the clients, and neither in a filter nor in `ClientData::disconnected`.
-    ///
-    /// # Errors
-    ///
-    /// [`CapabilitiesChanged`] if the new policy's `[capabilities]` are not those of the old one, which then stays:
-    /// the filters of globals were made by them.
-    pub fn set_policy(&self, policy: Policy) -> Result<(), CapabilitiesChanged> {
-        let turn = self.inner.live.turn();
-        let before = {
-            let mut snapshot = self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner);
-            if !policy.has_the_capabilities_of(&snapshot.policy) {
-                return Err(CapabilitiesChanged);
-            }
-            warn_of_inability(self.support(), &policy);
-            std::mem::replace(&mut *snapshot, Snapshot::new(policy)).policy
-        };
-        // Whoever connects from here on is decided by the new policy, or sees in the end that there is one.
-        let snapshot = self.snapshot();
-        let judge = self.judge(&snapshot);
-        let verdicts = self.clients().into_iter().map(|client| {
-            let verdict = judge.verdict(&client);
-            (client, verdict)
-        });
-        let changed = self.inner.live.replace(verdicts.collect(), &Cause::Policy);
-        drop(turn);
-        self.inner.live.tell(&Event::Reloaded { before, after: snapshot.policy, changed });
-        Ok(())
-    }
-
-    /// Tells whoever [subscribed](Self::subscribe) that another policy could not be taken: `why` in one or more lines.
-    pub fn report_failed_reload(&self, why: &str) {
-        self.inner.live.tell(&Event::ReloadFailed { why: why.into() });
-    }
-
-    /// Lets the registries of `display` be told when rights change.
-    ///
-    /// It inserts eight clients of our own into the display, by which the library learns which globals there are and who
-    /// sees them. They ask for the registry and for nothing else. Filters that [`allow`](super::allow) and
-    /// [`gate_global!`](crate::gate_global) make know them. One that takes the data of every client for the compositor's own
-    /// type needs [`attach_with`](Self::attach_with).
-    ///
-    /// Call it once, before the first client is served, and [`tick`](Self::tick) from then on.
-    ///
-    /// # Errors
-    ///
-    /// If the clients cannot be made; two descriptors are needed for each.
-    pub fn attach(&self, display: &DisplayHandle) -> io::Result<()> {
-        self.inner.live.attach(display, Box::new(|auth| Arc::new(ProbeData { auth })))
-    }
-
-    /// The same with client data of the compositor's own type, into which `make_data` puts the [`ClientAuth`].
-    ///
-    /// # Errors
-    ///
-    /// As [`attach`](Self::attach).
-    pub fn attach_with(
-        &self,
-        display: &DisplayHandle,
-        make_data: impl Fn(ClientAuth) -> Arc<dyn ClientData> + Send + Sync + 'static,
-    ) -> io::Result<()> {
-        self.inner.live.attach(display, Box::new(make_data))
-    }
-
-    /// Does what has become due, and returns when to call it again at the latest, if ever.
-    ///
-    /// [`LiveRights`](crate::source::LiveRights) calls it in a calloop event loop. Without calls, what was taken from
-    /// clients cannot be bound any more all the same, a little later.
-    ///
-    /// Call it in the thread that serves the clients, and not while a request is handled: it disconnects clients.
-    #[must_use = "it is to be called again"]
-    pub fn tick(&self) -> Option<Instant> {
-        let _turn = self.inner.live.turn();
-        self.inner.live.settle(Instant::now(), true)
-    }
-
     /// Finds out who connected `stream`, and what that client may do.
     ///
     /// Call it between `accept` and `insert_client`, and put the result into the client's data.
@@ -282,22 +199,6 @@ impl Authenticator {
         let verdict = snapshot.policy.evaluate(&identity);
         let identified = Identified { identity, evidence: Evidence::default() };
         self.finish(identified, verdict, Basis::Kernel { as_before: false }, None, &snapshot)
-    }
-
-    /// Those who are connected, in the order in which they came.
-    ///
-    /// They are without their connections, which may close at any time.
-    #[must_use]
-    pub fn clients(&self) -> Vec<ClientAuth> {
-        self.inner.live.clients()
-    }
-
-    /// Calls `listener` with everything that happens to clients, until the subscription is dropped.
-    ///
-    /// It may be called while the backend holds its lock, and on any thread: it only takes note of what it is told, and
-    /// calls neither wayland-server nor this authenticator.
-    pub fn subscribe(&self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Subscription {
-        self.inner.live.subscribe(Arc::new(listener))
     }
 
     /// The client, if there may be one more of its kind.
@@ -343,12 +244,14 @@ impl Authenticator {
             "a client connected",
         );
         let Identified { identity, evidence } = identified;
-        let client = ClientAuth::connected(identity, evidence, verdict, basis, place, &self.inner.live);
-        // Another policy reaches those who are connected. If it came before this one was, it did not reach it.
-        if !Arc::ptr_eq(&self.snapshot().policy, &snapshot.policy) {
-            let _turn = self.inner.live.turn();
-            let verdict = self.judge(&self.snapshot()).verdict(&client);
-            self.inner.live.replace(vec![(client.detached(), verdict)], &Cause::Policy);
+        let live = &self.inner.live;
+        let serial = next_serial();
+        let verdict = self.decide(snapshot, &identity, verdict, serial);
+        let client = ClientAuth::connected(serial, identity, evidence, verdict, basis, place, live);
+        // What changes reaches those who are connected. If it changed before this one was, it did not reach it.
+        if live.epoch() != snapshot.epoch {
+            let _turn = live.turn();
+            self.reconsider_one(&client, &Cause::Policy);
         }
         client
     }
@@ -358,16 +261,13 @@ impl Authenticator {
         self.inner.refusals.lock().unwrap_or_else(PoisonError::into_inner).tell(Instant::now())
     }
 
-    fn snapshot(&self) -> Snapshot {
-        self.inner.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let epoch = self.inner.live.epoch();
+        let snapshot = self.inner.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Snapshot { epoch, ..snapshot }
     }
 
-    /// Calls `wake` when [`tick`](Self::tick) is needed sooner than the last one said; from any thread.
-    pub fn on_wake(&self, wake: impl Fn() + Send + Sync + 'static) {
-        self.inner.live.on_wake(wake);
-    }
-
-    fn judge<'a>(&'a self, snapshot: &'a Snapshot) -> Judge<'a> {
+    pub(super) fn judge<'a>(&'a self, snapshot: &'a Snapshot) -> Judge<'a> {
         Judge { policy: &snapshot.policy, trust: &snapshot.trust, resolver: &self.inner.resolver }
     }
 
@@ -386,7 +286,7 @@ impl Authenticator {
     }
 }
 
-fn warn_of_inability(support: &Support, policy: &Policy) {
+pub(super) fn warn_of_inability(support: &Support, policy: &Policy) {
     if !support.can_identify() {
         let consequence = match policy.machine().without_kernel_identity {
             WithoutKernelIdentity::Deny => "every client is unidentified",

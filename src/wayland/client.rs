@@ -69,16 +69,18 @@ impl Default for ClientAuth {
 impl ClientAuth {
     /// A client whose rights stay what they are.
     pub(crate) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
-        Self::make(identity, evidence, Rights::new(verdict), Basis::Fixed, None, Weak::new())
+        Self::make(next_serial(), identity, evidence, Rights::new(verdict), Basis::Fixed, None, Weak::new())
     }
 
     /// A client of our own that sees these capabilities and may use none.
     pub(super) fn probe(seen: CapabilitySet) -> Self {
         let identity = Identity::Internal(InternalTag::new("wayland-auth"));
-        Self::make(identity, Evidence::default(), Rights::that_see(seen), Basis::Fixed, None, Weak::new())
+        let rights = Rights::that_see(seen);
+        Self::make(next_serial(), identity, Evidence::default(), rights, Basis::Fixed, None, Weak::new())
     }
 
     fn make(
+        serial: ClientSerial,
         identity: Identity,
         evidence: Evidence,
         rights: Rights,
@@ -87,7 +89,6 @@ impl ClientAuth {
         live: Weak<Live>,
     ) -> Self {
         let change = Mutex::new(Change::new(rights.visible()));
-        let serial = next_serial();
         let client = OnceLock::new();
         let inner = Inner { serial, identity, evidence, over_limit, basis, rights, change, client, live };
         Self { inner: Arc::new(inner), presence: None }
@@ -95,6 +96,7 @@ impl ClientAuth {
 
     /// A client that is connected, with its place among the open connections.
     pub(super) fn connected(
+        serial: ClientSerial,
         identity: Identity,
         evidence: Evidence,
         verdict: Verdict,
@@ -103,7 +105,7 @@ impl ClientAuth {
         live: &Arc<Live>,
     ) -> Self {
         let rights = Rights::new(verdict);
-        let Self { inner, .. } = Self::make(identity, evidence, rights, basis, None, Arc::downgrade(live));
+        let Self { inner, .. } = Self::make(serial, identity, evidence, rights, basis, None, Arc::downgrade(live));
         let presence = Presence { inner: Arc::clone(&inner), _place: place };
         let client = Self { inner, presence: Some(Arc::new(presence)) };
         live.arrived(&client);
@@ -113,7 +115,7 @@ impl ClientAuth {
     /// A client that is one too many: it may do nothing.
     pub(super) fn turned_away(identity: Identity, evidence: Evidence, over_limit: OverLimit) -> Self {
         let rights = Rights::new(Verdict::default());
-        Self::make(identity, evidence, rights, Basis::Fixed, Some(over_limit), Weak::new())
+        Self::make(next_serial(), identity, evidence, rights, Basis::Fixed, Some(over_limit), Weak::new())
     }
 
     pub(super) fn basis(&self) -> &Basis {

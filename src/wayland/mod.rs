@@ -34,6 +34,7 @@ mod basis;
 mod client;
 mod connections;
 mod context;
+mod control;
 mod filter;
 mod live;
 mod refused;
@@ -46,7 +47,7 @@ pub use context::SandboxContext;
 #[cfg(feature = "protocol")]
 pub(crate) use filter::data_may_see;
 pub use filter::{allow, auth_of};
-pub use live::{Cause, Event, Subscription};
+pub use live::{Cause, Event, RevokedBy, Subscription};
 pub use refused::RefusedBind;
 
 #[doc(hidden)]

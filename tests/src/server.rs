@@ -259,7 +259,9 @@ fn serve(
         }
         let mut drain = [0; 64];
         while std::io::Read::read(&mut &*woken, &mut drain).is_ok_and(|n| n > 0) {}
-        for job in given.try_iter() {
+        // One who waits for a job knows that clients were served before the next one.
+        let jobs: Vec<Job> = given.try_iter().collect();
+        for job in jobs {
             if job(&mut display.handle()).is_err() || display.flush_clients().is_err() {
                 return;
             }

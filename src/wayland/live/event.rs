@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::policy::{Capability, Policy, Verdict};
+use crate::policy::{Capability, Grant, GrantId, Policy, Verdict};
 use crate::wayland::{ClientAuth, RefusedBind};
 
 /// Something that happened to the clients of an [`Authenticator`](crate::Authenticator).
@@ -45,6 +45,16 @@ pub enum Event {
         /// What is wrong with it, in one or more lines.
         why: Arc<str>,
     },
+    /// Somebody gave something to an application, or took it from it, beside the policy.
+    Granted(Grant),
+    /// A grant does not hold any more.
+    #[non_exhaustive]
+    Revoked {
+        /// What it was.
+        grant: Grant,
+        /// What ended it.
+        by: RevokedBy,
+    },
     /// A client used something that it sees and may not use.
     #[non_exhaustive]
     UseDenied {
@@ -69,6 +79,26 @@ pub enum Event {
 pub enum Cause {
     /// Another policy.
     Policy,
+    /// A grant.
+    Granted(GrantId),
+    /// A grant that was taken back.
+    Revoked(GrantId),
+    /// Grants that expired.
+    Expired,
+}
+
+/// What ended a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevokedBy {
+    /// [`Authenticator::revoke`](crate::Authenticator::revoke).
+    Command,
+    /// Its time was over.
+    Expiry,
+    /// The connection that it was for is closed.
+    Disconnect,
+    /// Another grant about the same, of this number.
+    Another(GrantId),
 }
 
 pub(super) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;

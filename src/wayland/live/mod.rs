@@ -4,7 +4,7 @@
 //! gains is added; then its own registries are told, and nobody else's. What it lost can still be bound for a while, for
 //! the client may have asked for it before it was told. Locks are taken in the order: `turn`, `probes`, one client's
 //! `change`, the backend's own. A filter and a client's end come while the backend holds its lock: they take none but
-//! `roster`, under which nothing else is taken.
+//! `grants` and then `roster`, under which nothing else is taken.
 
 mod event;
 mod probe;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use wayland_server::DisplayHandle;
 use wayland_server::backend::DisconnectReason;
 
-pub use event::{Cause, Event, Subscription};
+pub use event::{Cause, Event, RevokedBy, Subscription};
 use event::{Listener, Listeners};
 use probe::{Known, Probes};
 pub(super) use probe::{MakeData, ProbeData};
@@ -29,7 +29,7 @@ pub(super) use registries::Registries;
 pub(super) use rights::Rights;
 
 use super::client::{ClientAuth, Presence};
-use crate::policy::{CapabilitySet, ClientSerial, Verdict};
+use crate::policy::{CapabilitySet, ClientSerial, Grants, Verdict};
 
 /// How long a client can bind what was taken from it, if nobody says otherwise.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
@@ -47,6 +47,9 @@ pub(super) struct Live {
     probes: Mutex<Option<Probes>>,
     /// Whoever changes rights has it.
     turn: Mutex<()>,
+    /// How often what rights follow from has changed.
+    epoch: AtomicU64,
+    grants: Mutex<Grants>,
     grace: Duration,
     wake: Mutex<Option<Waker>>,
     listeners: Listeners,
@@ -90,6 +93,8 @@ impl Live {
             busy: Mutex::default(),
             probes: Mutex::default(),
             turn: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            grants: Mutex::default(),
             grace,
             wake: Mutex::default(),
             listeners: Listeners::default(),
@@ -106,7 +111,28 @@ impl Live {
     /// The connection is closed; the backend may hold its lock.
     pub(super) fn left(&self, client: &ClientAuth) {
         lock(&self.roster).remove(&client.serial());
+        // What was given to it alone ends with it.
+        let ended = lock(&self.grants).forget_connection(client.serial());
+        for grant in ended {
+            self.tell(&Event::Revoked { grant, by: RevokedBy::Disconnect });
+        }
         self.tell(&Event::Gone(client.clone()));
+    }
+
+    pub(super) fn is_connected(&self, serial: ClientSerial) -> bool {
+        lock(&self.roster).contains_key(&serial)
+    }
+
+    pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
+        lock(&self.grants)
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn next_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Those who are connected, in the order in which they came, without their connections.
@@ -142,7 +168,7 @@ impl Live {
         *lock(&self.wake) = Some(Waker(Arc::new(wake)));
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         let wake = lock(&self.wake).as_ref().map(|waker| Arc::clone(&waker.0));
         if let Some(wake) = wake {
             wake();

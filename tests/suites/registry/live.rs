@@ -17,8 +17,8 @@ use wayland_server::protocol::wl_output::WlOutput;
 use crate::globals::make_globals;
 use crate::strict::client_as;
 
-const HOUR: Duration = Duration::from_secs(3600);
-const CAPTURE: Capability = Capability::SCREEN_CAPTURE;
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const CAPTURE: Capability = Capability::SCREEN_CAPTURE;
 
 /// The recorder of [`POLICY`] loses what it is there for.
 fn narrow() -> String {
@@ -26,22 +26,22 @@ fn narrow() -> String {
 }
 
 /// A compositor whose clients hear of changes.
-struct Stage<'a> {
-    authenticator: Authenticator,
-    server: Server,
+pub(crate) struct Stage<'a> {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) server: Server,
     peers: Peers<'a>,
     /// Connections and cgroups that identities come from.
     kept: Vec<(Connection, Option<TestCgroup>)>,
 }
 
 /// A client that is somebody.
-struct Who {
-    auth: ClientAuth,
-    client: Client,
+pub(crate) struct Who {
+    pub(crate) auth: ClientAuth,
+    pub(crate) client: Client,
 }
 
 impl<'a> Stage<'a> {
-    fn new(world: &'a World, grace: Duration) -> Result<Self, String> {
+    pub(crate) fn new(world: &'a World, grace: Duration) -> Result<Self, String> {
         let policy = Policy::parse("test.toml", POLICY).context("policy")?;
         let authenticator = Authenticator::builder().policy(policy).grace_time(grace).build().context("build")?;
         let server = Server::start(authenticator.clone(), make_globals)?;
@@ -58,7 +58,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Who a process is that connects from a cgroup with this app ID, or from nowhere in particular.
-    fn auth(&mut self, world: &World, app_id: Option<&str>) -> Result<ClientAuth, String> {
+    pub(crate) fn auth(&mut self, world: &World, app_id: Option<&str>) -> Result<ClientAuth, String> {
         let cgroup = app_id.map(|_| world.new_cgroup()).transpose()?;
         let mut steps = Vec::new();
         if let (Some(cgroup), Some(app_id)) = (&cgroup, app_id) {
@@ -72,7 +72,7 @@ impl<'a> Stage<'a> {
         Ok(auth)
     }
 
-    fn client(&mut self, world: &World, app_id: Option<&str>) -> Result<Who, String> {
+    pub(crate) fn client(&mut self, world: &World, app_id: Option<&str>) -> Result<Who, String> {
         let auth = self.auth(world, app_id)?;
         let client = client_as(&self.server, &auth)?;
         Ok(Who { auth, client })
@@ -85,13 +85,13 @@ impl<'a> Stage<'a> {
         self.server.run(move |_| authenticator.set_policy(policy).map_err(|e| e.to_string()))?
     }
 
-    fn tick(&self) -> Result<Option<Instant>, String> {
+    pub(crate) fn tick(&self) -> Result<Option<Instant>, String> {
         let authenticator = self.authenticator.clone();
         self.server.run(move |_| authenticator.tick())
     }
 
     /// Ticks until nothing is left to do.
-    fn settle(&self) -> Outcome {
+    pub(crate) fn settle(&self) -> Outcome {
         let until = Instant::now() + PATIENCE;
         while let Some(next) = self.tick()? {
             ensure!(next < until, "there is something to do for ever");
@@ -102,16 +102,16 @@ impl<'a> Stage<'a> {
 }
 
 /// The globals that a client sees, of the interfaces of screen capture.
-fn captures(client: &Client) -> Vec<Global> {
+pub(crate) fn captures(client: &Client) -> Vec<Global> {
     let is = |interface: &str| interface.contains("screencopy") || interface.contains("image_copy");
     client.globals().iter().filter(|g| is(&g.interface)).cloned().collect()
 }
 
-fn announcements(registry: u32, globals: &[Global]) -> Result<Vec<u8>, String> {
+pub(crate) fn announcements(registry: u32, globals: &[Global]) -> Result<Vec<u8>, String> {
     Ok(globals.iter().map(|global| announcement(registry, global)).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-fn removals(registry: u32, globals: &[Global]) -> Result<Vec<u8>, String> {
+pub(crate) fn removals(registry: u32, globals: &[Global]) -> Result<Vec<u8>, String> {
     Ok(globals.iter().map(|global| removal(registry, global.name)).collect::<Result<Vec<_>, _>>()?.concat())
 }
 

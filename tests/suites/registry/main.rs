@@ -4,6 +4,7 @@
 //! `server_system` libwayland's.
 
 mod globals;
+mod grants;
 mod live;
 mod nested;
 mod outputs;
@@ -42,6 +43,15 @@ const TESTS: &[Test] = &[
     ("t35_client_without_a_registry_is_told_when_it_has_one", Needs::Nothing, live::client_without_a_registry),
     ("t35_policy_that_comes_while_clients_connect_misses_nobody", Needs::Nothing, live::policy_while_clients_connect),
     ("t35_disconnecting_ends_one_client_at_once", Needs::Nothing, live::disconnecting_ends_one_client_at_once),
+    (
+        "grant_reaches_its_application_and_nobody_else",
+        Needs::Nothing,
+        grants::grant_reaches_its_application_and_nobody_else,
+    ),
+    ("grant_for_a_connection_ends_with_it", Needs::Nothing, grants::grant_for_a_connection_ends_with_it),
+    ("grant_that_expires_is_taken_back", Needs::Nothing, grants::grant_that_expires_is_taken_back),
+    ("revoking_can_disconnect_who_had_it", Needs::Nothing, grants::revoking_can_disconnect_who_had_it),
+    ("denying_takes_what_a_rule_gives", Needs::Nothing, grants::denying_takes_what_a_rule_gives),
     ("t35_filter_that_asks_twice_is_left_alone", Needs::Nothing, live::filter_that_asks_twice_is_left_alone),
     ("t42_security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
     (
