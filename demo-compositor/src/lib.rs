@@ -10,6 +10,7 @@
 //! * `run`, where the socket yields streams that are identified already;
 //! * `client`, where the identity is a field of the client's data;
 //! * `globals`, where a filter stands before each privileged global;
+//! * `client_auth`, where changes reach the clients, and clients learn who they are held for;
 //! * `handlers::idle`, where the state of a global takes no filter;
 //! * `security_context`, where clients come through a sandbox engine's socket.
 //!
@@ -20,6 +21,7 @@
 mod audit;
 mod cli;
 mod client;
+mod client_auth;
 mod command;
 mod error;
 mod frames;

@@ -16,6 +16,7 @@ use wayland_auth::{Authenticator, ClientAuth, Policy, source::AuthenticatedSocke
 use crate::{
     audit::Audit,
     cli::{BackendChoice, Options, OutputSize},
+    client_auth,
     error::StartError,
     policy,
     render::{Backend, Headless},
@@ -67,6 +68,9 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
     globals(&display.handle(), &authenticator.policy());
     let identifier = if options.without_identification { None } else { Some(authenticator) };
     let mut state = State::new(display.handle(), handle.clone(), backend, identifier.clone(), audit)?;
+    if let Some(authenticator) = &identifier {
+        client_auth::serve(&display.handle(), authenticator, &handle)?;
+    }
     serve(display, &handle)?;
     let socket = accept(socket, identifier, &state.audit, &handle)?;
     state.queue_redraw();

@@ -14,7 +14,7 @@ use wayland_auth::policy::{Capability, CapabilitySet, RuleMatch};
 use wayland_auth::{Identity, Policy, Verdict};
 
 use crate::failure::{FAILED, Failure, UNANSWERED};
-use crate::output;
+use crate::{live, output};
 
 /// Explain what a policy gives to an application, why, and what would change it
 ///
@@ -23,8 +23,15 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The policy
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "client")]
+    policy: Option<PathBuf>,
+    /// A client of this session's compositor, by its number in `clients`: the compositor's own policy decides
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["policy", "engine", "app_id", "instance_id", "system", "unit", "host", "unidentified", "internal"]
+    )]
+    client: Option<u64>,
     #[command(flatten)]
     who: Who,
     /// The interface of a global, or a capability
@@ -39,7 +46,7 @@ pub(crate) struct ExplainArgs {
 #[derive(Debug, Args)]
 struct Who {
     /// The sandbox engine of an application; `unknown` is one that only its namespaces show
-    #[arg(long, value_name = "ENGINE", required_unless_present_any = ["host", "unidentified", "internal"])]
+    #[arg(long, value_name = "ENGINE", required_unless_present_any = ["host", "unidentified", "internal", "client"])]
     engine: Option<String>,
     /// Its app ID
     #[arg(long, value_name = "ID", requires = "engine")]
@@ -108,8 +115,11 @@ fn id<T>(what: &str, text: &str, new: impl FnOnce(&str) -> Result<T, InvalidId>)
 
 /// Carries out `explain`.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<ExitCode, Failure> {
-    let policy =
-        Policy::from_path(&args.policy).map_err(|e| Failure::new(UNANSWERED, "the policy is refused").because(e))?;
+    if let Some(serial) = args.client {
+        return live::explain_client(serial, args.global.as_deref(), args.json);
+    }
+    let file = args.policy.as_ref().ok_or_else(|| Failure::new(UNANSWERED, "there is no policy to explain by"))?;
+    let policy = Policy::from_path(file).map_err(|e| Failure::new(UNANSWERED, "the policy is refused").because(e))?;
     let identity = args.who.identity()?;
     let verdict = policy.evaluate(&identity);
     let answer = Answer { policy: &policy, rules: policy.rules_for(&identity), identity: &identity, verdict: &verdict };

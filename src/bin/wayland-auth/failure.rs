@@ -47,6 +47,11 @@ impl Failure {
         self
     }
 
+    /// The same with another exit status.
+    pub(crate) fn with_code(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+
     /// Adds several alternatives.
     pub(crate) fn remedies<S: Into<String>>(self, remedies: impl IntoIterator<Item = S>) -> Self {
         remedies.into_iter().fold(self, Self::remedy)

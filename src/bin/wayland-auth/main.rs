@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod failure;
 mod lint;
+mod live;
 mod mounts;
 mod output;
 mod run;
@@ -34,6 +35,7 @@ enum Command {
     Delegate(delegate::DelegateArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Clients(live::ClientsArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Delegate(args) => delegate::delegate(&args),
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Clients(args) => live::clients(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

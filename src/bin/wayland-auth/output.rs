@@ -17,7 +17,16 @@ pub(crate) fn print(text: impl Display) {
 /// serde_json leaves some control characters (U+007F to U+009F) and all format characters as they
 /// are; they stand in strings only, so they can be escaped afterwards.
 pub(crate) fn print_json(value: &serde_json::Value) {
-    let text: String = format!("{value:#}")
+    print_escaped_json(&format!("{value:#}"));
+}
+
+/// Writes JSON to standard output, in one line.
+pub(crate) fn print_json_line(value: &serde_json::Value) {
+    print_escaped_json(&value.to_string());
+}
+
+fn print_escaped_json(text: &str) {
+    let text: String = text
         .chars()
         .map(|c| if c != '\n' && is_dangerous(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() })
         .collect();

@@ -58,3 +58,21 @@ impl Reader {
 pub(super) fn halves(number: u64) -> (u32, u32) {
     ((number >> 32) as u32, number as u32)
 }
+
+/// Two arguments as a number of 64 bits.
+pub(super) fn whole(hi: u32, lo: u32) -> u64 {
+    u64::from(hi) << 32 | u64::from(lo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_put_together_again() {
+        for number in [0, 1, u64::from(u32::MAX), u64::from(u32::MAX) + 1, u64::MAX, 0x0123_4567_89ab_cdef] {
+            let (hi, lo) = halves(number);
+            assert_eq!(whole(hi, lo), number);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod batch;
 mod clients;
+mod explanation;
 mod news;
 mod object;
 mod own;

@@ -8,13 +8,15 @@ use wayland_backend::server::{ClientId, DisconnectReason, Handle, ObjectData, Ob
 use wayland_protocols::ext::foreign_toplevel_list::v1::server::ext_foreign_toplevel_handle_v1::ExtForeignToplevelHandleV1;
 use wayland_server::{DisplayHandle, Resource};
 
-use super::batch::halves;
+use super::batch::{halves, whole};
+use super::explanation;
 use super::own::TooMany;
 use super::shared::Shared;
 use super::text::Names;
-use crate::policy::Capability;
+use crate::policy::{Capability, ClientSerial};
 use crate::protocol::server::{
     xx_client_auth_clients_v1::{self as clients, XxClientAuthClientsV1},
+    xx_client_auth_explanation_v1::XxClientAuthExplanationV1,
     xx_client_auth_manager_v1::{self as manager, XxClientAuthManagerV1},
     xx_client_auth_monitor_v1::{self as monitor, XxClientAuthMonitorV1},
     xx_client_auth_toplevel_identity_v1::XxClientAuthToplevelIdentityV1,
@@ -143,6 +145,19 @@ impl<D> Request<'_, D> {
                 let found = if may { (self.context.find_toplevel)(state, &toplevel) } else { None };
                 if let Ok(answer) = XxClientAuthToplevelIdentityV1::from_id(self.display, id.clone()) {
                     tell_toplevel(&answer, found.as_ref());
+                }
+                Role::Inert
+            }
+            monitor::Request::GetExplanation { serial_hi, serial_lo, name, .. } => {
+                if let Ok(answer) = XxClientAuthExplanationV1::from_id(self.display, id.clone()) {
+                    let may = auth.allows(Capability::IDENTITY_MONITOR);
+                    let serial = ClientSerial::new(whole(serial_hi, serial_lo));
+                    let client = if may {
+                        shared.authenticator.clients().into_iter().find(|auth| auth.serial() == serial)
+                    } else {
+                        None
+                    };
+                    explanation::tell(&answer, &shared.authenticator.policy(), client.as_ref(), name.as_deref());
                 }
                 Role::Inert
             }

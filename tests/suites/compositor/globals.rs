@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// What everybody sees.
-const CORE: [&str; 11] = [
+const CORE: [&str; 12] = [
     "wl_compositor",
     "wl_subcompositor",
     "wl_shm",
@@ -15,10 +15,11 @@ const CORE: [&str; 11] = [
     "wp_single_pixel_buffer_manager_v1",
     "wp_cursor_shape_manager_v1",
     "zwp_primary_selection_device_manager_v1",
+    "xx_client_auth_manager_v1",
 ];
 
 /// What is hidden from whoever lacks the capability.
-pub(crate) const PRIVILEGED: [(&str, &str); 9] = [
+pub(crate) const PRIVILEGED: [(&str, &str); 10] = [
     ("zwlr_screencopy_manager_v1", "screen-capture"),
     ("zwlr_layer_shell_v1", "layer-shell"),
     ("zwlr_data_control_manager_v1", "clipboard-manager"),
@@ -28,6 +29,7 @@ pub(crate) const PRIVILEGED: [(&str, &str); 9] = [
     ("ext_idle_notifier_v1", "idle-notify"),
     ("wp_security_context_manager_v1", "security-context"),
     ("zxdg_output_manager_v1", "output-info"),
+    ("xx_client_auth_monitor_v1", "identity-monitor"),
 ];
 
 /// The capabilities that `*` does not contain.
@@ -38,7 +40,8 @@ pub(crate) use wayland_auth_tests::wire::{PrintedGlobal as Global, printed_globa
 /// The interfaces that a client with these capabilities sees.
 pub(crate) fn expected(capabilities: &[&str]) -> BTreeSet<String> {
     let all = capabilities.contains(&"*");
-    let seen = PRIVILEGED.iter().filter(|(_, needed)| all || capabilities.contains(needed));
+    let all = |needed: &str| all && !NOT_IN_STAR.contains(&needed);
+    let seen = PRIVILEGED.iter().filter(|(_, needed)| all(needed) || capabilities.contains(needed));
     CORE.iter().copied().chain(seen.map(|(interface, _)| *interface)).map(str::to_owned).collect()
 }
 
