@@ -10,6 +10,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod cgroup;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -1,0 +1,151 @@
+//! What stands in a line.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::json;
+use super::limit::{Dropped, Kind, Subject};
+use crate::identity::{Evidence, Identity};
+use crate::policy::{Policy, Verdict};
+
+/// Something that happened, and to whom.
+pub(super) struct Entry<'a> {
+    pub(super) event: &'static str,
+    pub(super) kind: Kind,
+    pub(super) subject: Subject,
+    /// The number of the client.
+    pub(super) client: Option<u64>,
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) details: Details<'a>,
+}
+
+/// The members that only some events have.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Details<'a> {
+    Connect {
+        evidence: &'a Evidence,
+        capabilities: Rights,
+    },
+    RefusedBind {
+        interface: &'a str,
+        version: u32,
+        name: u32,
+    },
+    Disconnect {
+        reason: &'a str,
+    },
+    TurnedAway {
+        limit: u32,
+    },
+    UseDenied {
+        capability: &'a str,
+        standing: &'static str,
+        because: String,
+    },
+    Dropped {
+        of: &'a Subject,
+    },
+    /// What there is no room for.
+    Cut {
+        cut: bool,
+    },
+}
+
+/// How a client stands to each capability.
+pub(super) type Rights = BTreeMap<String, Right>;
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Right {
+    allowed: bool,
+    standing: &'static str,
+    because: String,
+}
+
+/// All rights that `verdict` tells of.
+pub(super) fn rights(verdict: &Verdict, policy: &Policy) -> Rights {
+    let right = |capability| {
+        let standing = verdict.standing(capability).as_str();
+        Right { allowed: verdict.allows(capability), standing, because: verdict.reason(capability).to_string() }
+    };
+    policy.capabilities().map(|c| (policy.capability_name(c).to_owned(), right(c))).collect()
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    time: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<Who<'a>>,
+    #[serde(flatten)]
+    details: &'a Details<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    dropped: &'a Dropped,
+    #[serde(skip_serializing_if = "is_zero")]
+    lost: u64,
+}
+
+/// Who somebody is, or what there is room for of that.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Who<'a> {
+    Whole(&'a Identity),
+    Short { kind: &'static str, message: String },
+}
+
+impl<'a> Who<'a> {
+    fn short(identity: &'a Identity) -> Self {
+        let kind = match identity {
+            Identity::App(_) => "app",
+            Identity::Host(_) => "host",
+            Identity::Internal(_) => "internal",
+            Identity::Unidentified(_) => "unidentified",
+        };
+        Self::Short { kind, message: identity.to_string() }
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Entry<'_> {
+    /// The line, with its end. If it were too long, what there is room for, and `cut`.
+    pub(super) fn line(&self, now: SystemTime, dropped: &Dropped, lost: u64) -> Vec<u8> {
+        let time = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let Self { event, client, identity, .. } = *self;
+        let line = |identity, details| json::line(&Line { event, time, client, identity, details, dropped, lost });
+        let cut = &Details::Cut { cut: true };
+        line(identity.map(Who::Whole), &self.details)
+            .or_else(|| line(identity.map(Who::short), cut))
+            .or_else(|| line(None, cut))
+            .unwrap_or_default()
+    }
+}
+
+impl Serialize for Subject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let (kind, engine, app_id) = match self {
+            Self::App(engine, app_id) => ("app", Some(engine), app_id.as_ref()),
+            Self::OtherApps => ("other-apps", None, None),
+            Self::Namespaced => ("namespaced", None, None),
+            Self::Unidentified => ("unidentified", None, None),
+            Self::Host => ("host", None, None),
+            Self::Compositor => ("compositor", None, None),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", kind)?;
+        if let Some(engine) = engine {
+            map.serialize_entry("engine", engine)?;
+        }
+        if let Some(app_id) = app_id {
+            map.serialize_entry("app-id", app_id)?;
+        }
+        map.end()
+    }
+}
