@@ -87,6 +87,7 @@
 pub mod capability;
 mod config;
 mod diagnostics;
+mod diff;
 mod eval;
 mod explain;
 mod file;
@@ -104,6 +105,7 @@ use std::collections::BTreeMap;
 use capability::BUILT_IN;
 pub use capability::{Capability, CapabilitySet};
 pub use diagnostics::{Diagnostic, PolicyErrors, Severity};
+pub use diff::PolicyDiff;
 pub use explain::RuleMatch;
 pub use file::PolicyError;
 pub use grant::{

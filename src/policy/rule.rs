@@ -71,8 +71,17 @@ pub enum WhenDenied {
     Empty,
 }
 
+impl Rule {
+    /// Whether both say the same about the same clients, wherever they stand.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        // Whatever a rule comes to have more of is either compared here or said not to be.
+        let Self { at: _, matcher, for_labels: _, allow, deny } = self;
+        *matcher == other.matcher && *allow == other.allow && *deny == other.deny
+    }
+}
+
 /// What is asked of a client in `match`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Matcher {
     /// All of these.
     All(Vec<Self>),
@@ -85,7 +94,7 @@ pub(super) enum Matcher {
 }
 
 /// What is asked about one fact.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
     /// `engine`: one that the pattern names.
     Engine(Pattern),
