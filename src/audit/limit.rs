@@ -44,7 +44,6 @@ pub(super) enum Kind {
     /// Something was refused.
     Refusal,
     /// Rights that change, and questions about them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing tells of them yet"))]
     Rights,
 }
 

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::json;
 use super::limit::{Dropped, Kind, Subject};
 use crate::identity::{Evidence, Identity};
-use crate::policy::{Policy, Verdict};
+use crate::policy::{Location, Policy, PolicyDiff, Verdict};
 
 /// Something that happened, and to whom.
 pub(super) struct Entry<'a> {
@@ -45,6 +45,14 @@ pub(super) enum Details<'a> {
         standing: &'static str,
         because: String,
     },
+    Rights {
+        cause: &'static str,
+        changes: Changes,
+    },
+    Reload(Reload<'a>),
+    ReloadFailed {
+        why: &'a str,
+    },
     Dropped {
         of: &'a Subject,
     },
@@ -71,6 +79,66 @@ pub(super) fn rights(verdict: &Verdict, policy: &Policy) -> Rights {
         Right { allowed: verdict.allows(capability), standing, because: verdict.reason(capability).to_string() }
     };
     policy.capabilities().map(|c| (policy.capability_name(c).to_owned(), right(c))).collect()
+}
+
+/// What became of each capability that a client stands to otherwise than before.
+pub(super) type Changes = BTreeMap<String, Change>;
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Change {
+    before: &'static str,
+    now: &'static str,
+    because: String,
+}
+
+pub(super) fn changes(before: &Verdict, now: &Verdict, policy: &Policy) -> Changes {
+    let change = |capability| Change {
+        before: before.standing(capability).as_str(),
+        now: now.standing(capability).as_str(),
+        because: now.reason(capability).to_string(),
+    };
+    let changed = policy.capabilities().filter(|c| before.standing(*c) != now.standing(*c));
+    changed.map(|c| (policy.capability_name(c).to_owned(), change(c))).collect()
+}
+
+/// So many rules of each list are named.
+const MAX_RULES: usize = 100;
+
+/// What another policy says otherwise.
+#[derive(Serialize)]
+pub(super) struct Reload<'a> {
+    added: Vec<String>,
+    removed: Vec<String>,
+    changed: Vec<Moved>,
+    sections: &'a [&'static str],
+    /// How many rules are in none of the lists, which would be too long.
+    #[serde(skip_serializing_if = "is_zero")]
+    more: usize,
+    clients: usize,
+}
+
+/// Where a rule was, and where it is.
+#[derive(Serialize)]
+struct Moved {
+    before: String,
+    now: String,
+}
+
+impl<'a> Reload<'a> {
+    /// `clients` of those who are connected may do more or less now.
+    pub(super) fn new(diff: &'a PolicyDiff, clients: usize) -> Self {
+        let lists = [diff.added.len(), diff.removed.len(), diff.changed.len()];
+        let shown = |rules: &[Location]| rules.iter().take(MAX_RULES).map(ToString::to_string).collect();
+        let moved = |(before, now): &(Location, Location)| Moved { before: before.to_string(), now: now.to_string() };
+        Self {
+            added: shown(&diff.added),
+            removed: shown(&diff.removed),
+            changed: diff.changed.iter().take(MAX_RULES).map(moved).collect(),
+            sections: &diff.sections,
+            more: lists.iter().map(|length| length.saturating_sub(MAX_RULES)).sum(),
+            clients,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -109,8 +177,8 @@ impl<'a> Who<'a> {
     }
 }
 
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
 
 impl Entry<'_> {

@@ -2,12 +2,21 @@
 //!
 //! ```no_run
 //! use wayland_auth::audit::{Audit, Sink};
-//! # use wayland_auth::{Authenticator, ClientAuth};
-//! # fn f(authenticator: &Authenticator, auth: &ClientAuth, number: u64) -> std::io::Result<()> {
-//! let audit = Audit::new(Sink::append_to("/var/log/compositor.jsonl")?);
-//! // Where a client was identified:
-//! audit.connected(number, auth, &authenticator.policy());
+//! # use wayland_auth::{Authenticator, ClientAuth, RefusedBind};
+//! # use wayland_backend::server::{ClientData, ClientId, DisconnectReason};
+//! # struct ClientState { auth: ClientAuth, audit: Audit }
+//! # fn f(authenticator: &Authenticator) -> std::io::Result<()> {
+//! let audit = Audit::start(authenticator, Sink::append_to("/var/log/compositor.jsonl")?);
 //! # Ok(()) }
+//! // And, so that it knows of binds that killed their client, and why a client is gone:
+//! impl ClientData for ClientState {
+//!     fn disconnected(&self, _: ClientId, reason: DisconnectReason) {
+//!         if let Some(bind) = RefusedBind::of(&reason) {
+//!             self.auth.report_hidden_bind(bind);
+//!         }
+//!         self.audit.disconnected(&self.auth, &reason);
+//!     }
+//! }
 //! ```
 //!
 //! # The lines
@@ -24,6 +33,9 @@
 //! | `bind-hidden` | a client was killed because it bound a global that is hidden from it | `interface`, `version`, `name` |
 //! | `bind-refused` | the same for any other bind that is none: of no global, or under another's interface | the same |
 //! | `use-denied` | a client that sees a global may not use it, or not any more | `capability`, `standing`, `because` |
+//! | `rights` | a client may do more or less than before | `cause`; `changes`: by name, each with `before`, `now` and `because` |
+//! | `reload` | another policy decides | `added`, `removed`: rules, by file and line; `changed`: rules for the same clients, each with `before` and `now`; `sections`: other parts that differ; `clients`: how many may do more or less now, each with a line `rights` |
+//! | `reload-failed` | another policy could not be taken, and the old one stays | `why` |
 //! | `dropped` | there will be no other line to say what was left out | `of`: about whom |
 //!
 //! # What is left out
@@ -53,7 +65,8 @@ mod limit;
 mod line;
 mod sink;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use wayland_backend::server::DisconnectReason;
@@ -61,43 +74,64 @@ use wayland_backend::server::DisconnectReason;
 pub use limit::Rate;
 pub use sink::Sink;
 
-use crate::policy::{Capability, Policy};
-use crate::wayland::{ClientAuth, RefusedBind};
+use crate::policy::{ClientSerial, Policy};
+use crate::wayland::{Authenticator, Cause, ClientAuth, Event, RefusedBind, Subscription};
 use limit::{Answer, Dropped, Kind, Limiter, Subject};
-use line::{Details, Entry};
+use line::{Details, Entry, Reload};
 
-/// The log. Cheap to clone; the clones are one.
+/// The log of what happens to the clients of an [`Authenticator`]. Cheap to clone; the clones are one.
 ///
 /// It is closed when the last clone is dropped: see [`Audit::close`].
 #[derive(Clone, Debug)]
 pub struct Audit {
-    log: Option<Arc<Mutex<Log>>>,
+    log: Option<Arc<Log>>,
 }
 
 #[derive(Debug)]
 struct Log {
+    /// For the names in it, which no later policy changes.
+    policy: Arc<Policy>,
+    writer: Mutex<Writer>,
+    _subscription: Option<Subscription>,
+}
+
+/// The compositor's own log is told of lost lines once in this time.
+const COMPLAIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Writer {
     sink: Sink,
     limiter: Limiter,
+    /// The clients that are connected, and those of them whose end was told already.
+    connected: HashMap<ClientSerial, bool>,
     /// How many lines were not written since the last that was.
     lost: u64,
     /// When the compositor's own log was told of that.
     complained: Option<Instant>,
 }
 
-/// The compositor's own log is told of lost lines once in this time.
-const COMPLAIN: Duration = Duration::from_secs(60);
-
 impl Audit {
-    /// Writes to this sink.
+    /// Writes to this sink from now on.
     #[must_use]
-    pub fn new(sink: Sink) -> Self {
-        Self::with_rate(sink, Rate::default())
+    pub fn start(authenticator: &Authenticator, sink: Sink) -> Self {
+        Self::with_rate(authenticator, sink, Rate::default())
     }
 
     /// The same, with other budgets than the usual ones.
     #[must_use]
-    pub fn with_rate(sink: Sink, rate: Rate) -> Self {
-        Self { log: Some(Arc::new(Mutex::new(Log { sink, limiter: Limiter::new(rate), lost: 0, complained: None }))) }
+    pub fn with_rate(authenticator: &Authenticator, sink: Sink, rate: Rate) -> Self {
+        let log = Arc::new_cyclic(|log: &Weak<Log>| {
+            let log = Weak::clone(log);
+            // The authenticator outlives the log, or not: neither keeps the other.
+            let subscription = authenticator.subscribe(move |event| {
+                if let Some(log) = log.upgrade() {
+                    log.tell(event);
+                }
+            });
+            let connected = authenticator.clients().iter().map(|client| (client.serial(), false)).collect();
+            Log { _subscription: Some(subscription), ..Log::new(authenticator.policy(), sink, rate, connected) }
+        });
+        Self { log: Some(log) }
     }
 
     /// Writes nothing.
@@ -106,88 +140,131 @@ impl Audit {
         Self { log: None }
     }
 
-    /// A client was identified. `policy` is the one that decided.
-    pub fn connected(&self, client: u64, auth: &ClientAuth, policy: &Policy) {
-        self.record(|| {
-            let capabilities = line::rights(&auth.verdict(), policy);
-            of_client(
-                "connect",
-                Kind::Presence,
-                client,
-                auth,
-                Details::Connect { evidence: auth.evidence(), capabilities },
-            )
-        });
-    }
-
-    /// A client is gone, for the reason that `ClientData::disconnected` is told.
-    ///
-    /// If it was killed because it bound what it could not see, there is a line about that before.
-    pub fn disconnected(&self, client: u64, auth: &ClientAuth, reason: &DisconnectReason, policy: &Policy) {
-        if let Some(RefusedBind { interface, version, name }) = RefusedBind::of(reason) {
-            // The interface is the client's own word: under another's, a hidden global is refused all the same.
-            let needed = policy.class_of(&interface).capability();
-            let is_hidden = needed.is_some_and(|capability| !auth.verdict().visible().contains(capability));
-            let event = if is_hidden { "bind-hidden" } else { "bind-refused" };
-            let details = || Details::RefusedBind { interface: &interface, version, name };
-            self.record(|| of_client(event, Kind::Refusal, client, auth, details()));
+    /// Why a client is gone: call it in `ClientData::disconnected`. Otherwise its end is told without a reason.
+    pub fn disconnected(&self, client: &ClientAuth, reason: &DisconnectReason) {
+        if let Some(log) = &self.log {
+            log.disconnected(client, reason);
         }
-        let reason = match reason {
-            DisconnectReason::ConnectionClosed => "connection closed".to_owned(),
-            DisconnectReason::ProtocolError(error) => error.to_string(),
-        };
-        self.record(|| of_client("disconnect", Kind::Presence, client, auth, Details::Disconnect { reason: &reason }));
-    }
-
-    /// A connection was closed instead of becoming a client, because it was [one too many](ClientAuth::over_limit).
-    pub fn turned_away(&self, auth: &ClientAuth) {
-        let Some(over_limit) = auth.over_limit() else { return };
-        self.record(|| {
-            let details = Details::TurnedAway { limit: over_limit.limit.get() };
-            Entry { client: None, ..of_client("refused", Kind::Refusal, 0, auth, details) }
-        });
-    }
-
-    /// A client used what it may not use, or not any more, and got nothing.
-    pub fn use_denied(&self, client: u64, auth: &ClientAuth, capability: Capability, policy: &Policy) {
-        self.record(|| {
-            let verdict = auth.verdict();
-            let details = Details::UseDenied {
-                capability: policy.capability_name(capability),
-                standing: verdict.standing(capability).as_str(),
-                because: verdict.reason(capability).to_string(),
-            };
-            of_client("use-denied", Kind::Refusal, client, auth, details)
-        });
     }
 
     /// Says what was left out and not said yet. The log can be written to after that.
     pub fn close(&self) {
         if let Some(log) = &self.log {
-            log.lock().unwrap_or_else(PoisonError::into_inner).say_untold();
+            log.writer().say_untold();
         }
     }
-
-    fn record<'a>(&self, entry: impl FnOnce() -> Entry<'a>) {
-        if let Some(log) = &self.log {
-            let entry = entry();
-            log.lock().unwrap_or_else(PoisonError::into_inner).record(&entry, Instant::now());
-        }
-    }
-}
-
-fn of_client<'a>(
-    event: &'static str,
-    kind: Kind,
-    client: u64,
-    auth: &'a ClientAuth,
-    details: Details<'a>,
-) -> Entry<'a> {
-    let identity = auth.identity();
-    Entry { event, kind, subject: Subject::of(identity), client: Some(client), identity: Some(identity), details }
 }
 
 impl Log {
+    fn new(policy: Arc<Policy>, sink: Sink, rate: Rate, connected: HashMap<ClientSerial, bool>) -> Self {
+        let writer = Writer { sink, limiter: Limiter::new(rate), connected, lost: 0, complained: None };
+        Self { policy, writer: Mutex::new(writer), _subscription: None }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: &Event) {
+        match event {
+            Event::Connected(client) => self.connected(client),
+            Event::Gone(client) => {
+                if self.writer().connected.remove(&client.serial()) != Some(true) {
+                    self.record(&of_client(
+                        "disconnect",
+                        Kind::Presence,
+                        client,
+                        Details::Disconnect { reason: NO_REASON },
+                    ));
+                }
+            }
+            Event::TurnedAway(client) => self.turned_away(client),
+            Event::Changed { client, before, cause } => {
+                let changes = line::changes(before, &client.verdict(), &self.policy);
+                let cause = match cause {
+                    Cause::Policy => "policy",
+                };
+                self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, changes }));
+            }
+            Event::Reloaded => {}
+            Event::ReloadFailed { why } => {
+                self.record(&of_the_compositor("reload-failed", Details::ReloadFailed { why }));
+            }
+            Event::UseDenied { client, capability } => {
+                let verdict = client.verdict();
+                let details = Details::UseDenied {
+                    capability: self.policy.capability_name(*capability),
+                    standing: verdict.standing(*capability).as_str(),
+                    because: verdict.reason(*capability).to_string(),
+                };
+                self.record(&of_client("use-denied", Kind::Refusal, client, details));
+            }
+            Event::HiddenBind { client, bind } => self.refused_bind(client, bind),
+        }
+    }
+
+    /// `clients` of those who are connected may do more or less now.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no event tells it yet"))]
+    fn reloaded(&self, before: &Policy, now: &Policy, clients: usize) {
+        let diff = before.diff(now);
+        self.record(&of_the_compositor("reload", Details::Reload(Reload::new(&diff, clients))));
+    }
+
+    fn connected(&self, client: &ClientAuth) {
+        self.writer().connected.insert(client.serial(), false);
+        let capabilities = line::rights(&client.verdict(), &self.policy);
+        let details = Details::Connect { evidence: client.evidence(), capabilities };
+        self.record(&of_client("connect", Kind::Presence, client, details));
+    }
+
+    fn disconnected(&self, client: &ClientAuth, reason: &DisconnectReason) {
+        // A backend may say it twice.
+        match self.writer().connected.get_mut(&client.serial()) {
+            Some(told) if !*told => *told = true,
+            _ => return,
+        }
+        let reason = match reason {
+            DisconnectReason::ConnectionClosed => "connection closed".to_owned(),
+            DisconnectReason::ProtocolError(error) => error.to_string(),
+        };
+        self.record(&of_client("disconnect", Kind::Presence, client, Details::Disconnect { reason: &reason }));
+    }
+
+    fn refused_bind(&self, client: &ClientAuth, bind: &RefusedBind) {
+        let RefusedBind { interface, version, name } = bind;
+        // The interface is the client's own word: under another's, a hidden global is refused all the same.
+        let needed = self.policy.class_of(interface).capability();
+        let is_hidden = needed.is_some_and(|capability| !client.sees(capability));
+        let event = if is_hidden { "bind-hidden" } else { "bind-refused" };
+        let details = Details::RefusedBind { interface, version: *version, name: *name };
+        self.record(&of_client(event, Kind::Refusal, client, details));
+    }
+
+    fn turned_away(&self, client: &ClientAuth) {
+        let Some(over_limit) = client.over_limit() else { return };
+        let details = Details::TurnedAway { limit: over_limit.limit.get() };
+        self.record(&Entry { client: None, ..of_client("refused", Kind::Refusal, client, details) });
+    }
+
+    fn record(&self, entry: &Entry<'_>) {
+        self.writer().record(entry, Instant::now());
+    }
+}
+
+/// The reason of an end that nobody gave one for.
+const NO_REASON: &str = "not told";
+
+fn of_client<'a>(event: &'static str, kind: Kind, client: &'a ClientAuth, details: Details<'a>) -> Entry<'a> {
+    let identity = client.identity();
+    let serial = Some(client.serial().get());
+    Entry { event, kind, subject: Subject::of(identity), client: serial, identity: Some(identity), details }
+}
+
+fn of_the_compositor<'a>(event: &'static str, details: Details<'a>) -> Entry<'a> {
+    Entry { event, kind: Kind::Rights, subject: Subject::Compositor, client: None, identity: None, details }
+}
+
+impl Writer {
     fn record(&mut self, entry: &Entry<'_>, now: Instant) {
         let Entry { event, kind, .. } = *entry;
         let mut forgotten = Vec::new();
@@ -242,7 +319,7 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for Writer {
     fn drop(&mut self) {
         self.say_untold();
     }

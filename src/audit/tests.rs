@@ -4,9 +4,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use wayland_backend::protocol::ProtocolError;
 
 use super::*;
+use crate::Capability;
 use crate::identity::{AppId, AppIdentity, Evidence, HostIdentity, Identity, NestedLabel, Provenance, SandboxEngine};
 
 const POLICY: &str = "[[rule]]\nmatch = { engine = 'e', app-id = 'org.example.*' }\nallow = ['screen-capture']\n";
@@ -29,20 +29,37 @@ fn client(identity: Identity) -> ClientAuth {
 }
 
 /// A log and what it writes to.
-struct Written(Audit, UnixStream);
+struct Written(Log, UnixStream);
 
 impl Written {
     fn new(burst: u32) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         // Nothing comes back while a test runs.
         let rate = Rate { burst, every: Duration::from_secs(1_000_000) };
-        Self(Audit::with_rate(Sink::socket(ours), rate), theirs)
+        Self(Log::new(Arc::new(policy()), Sink::socket(ours), rate, HashMap::new()), theirs)
+    }
+
+    fn connect(&self, client: &ClientAuth) {
+        self.0.tell(&Event::Connected(client.clone()));
+    }
+
+    fn go(&self, client: &ClientAuth) {
+        self.0.tell(&Event::Gone(client.clone()));
+    }
+
+    fn use_layer_shell(&self, client: &ClientAuth) {
+        self.0.tell(&Event::UseDenied { client: client.clone(), capability: Capability::LAYER_SHELL });
+    }
+
+    fn bind(&self, client: &ClientAuth, interface: &str) {
+        let bind = RefusedBind { interface: interface.to_owned(), version: 3, name: 7 };
+        self.0.tell(&Event::HiddenBind { client: client.clone(), bind });
     }
 
     /// All lines, after the log is closed.
     fn lines(self) -> Vec<Value> {
-        let Self(audit, mut theirs) = self;
-        drop(audit);
+        let Self(log, mut theirs) = self;
+        drop(log);
         let mut text = String::new();
         theirs.read_to_string(&mut text).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -51,15 +68,6 @@ impl Written {
 
 fn events(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["event"].as_str().unwrap()).collect()
-}
-
-fn invalid_bind(interface: &str) -> DisconnectReason {
-    DisconnectReason::ProtocolError(ProtocolError {
-        code: 0,
-        object_id: 1,
-        object_interface: "wl_display".to_owned(),
-        message: format!("Invalid binding of {interface} version 3 for global 7."),
-    })
 }
 
 /// A connection beyond the limit.
@@ -76,17 +84,20 @@ fn one_too_many() -> ClientAuth {
 
 /// One line of each event.
 fn one_of_each() -> Vec<Value> {
-    let written = Written::new(1);
-    let (audit, policy) = (&written.0, policy());
+    let written = Written::new(2);
     let auth = client(Identity::App(app("org.example.App")));
-    audit.connected(1, &auth, &policy);
-    audit.use_denied(1, &auth, Capability::LAYER_SHELL, &policy);
-    audit.disconnected(1, &auth, &DisconnectReason::ConnectionClosed, &policy);
-    for (number, interface) in [(2, "zwlr_layer_shell_v1"), (3, "wl_shm")] {
+    written.connect(&auth);
+    written.use_layer_shell(&auth);
+    let changed = Event::Changed { client: auth.clone(), before: Arc::default(), cause: Cause::Policy };
+    (0..3).for_each(|_| written.0.tell(&changed));
+    for (number, interface) in ["zwlr_layer_shell_v1", "wl_shm"].into_iter().enumerate() {
         let auth = client(Identity::App(app(&format!("org.example.App{number}"))));
-        audit.disconnected(number, &auth, &invalid_bind(interface), &policy);
+        written.bind(&auth, interface);
+        written.go(&auth);
     }
-    audit.turned_away(&one_too_many());
+    written.0.tell(&Event::TurnedAway(one_too_many()));
+    written.0.reloaded(&policy(), &Policy::built_in(), 0);
+    written.0.tell(&Event::ReloadFailed { why: "it is not there".into() });
     written.lines()
 }
 
@@ -103,9 +114,11 @@ fn each_line_has_the_members_that_the_documentation_says() {
     for row in &table {
         let event = row[0].trim_end_matches('`');
         // `connect` says in the same place what each of its capabilities has.
-        let said = row[2].split_once(": by name").map_or(row[2], |(before, _)| before);
-        if !said.contains("the same") {
-            members = code(said.trim_end_matches(" |"));
+        let said = row[2].trim_end_matches(" |");
+        if said != "the same" {
+            // What follows a colon says what is in the member before it.
+            let names = said.split("; ").filter_map(|part| part.split(':').next());
+            members = names.flat_map(code).collect::<Vec<_>>();
         }
         let line = lines.iter().find(|line| line["event"] == event).unwrap_or_else(|| panic!("no {event}: {lines:?}"));
         let got: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
@@ -113,6 +126,7 @@ fn each_line_has_the_members_that_the_documentation_says() {
         match event {
             "dropped" => _ = expected.insert("dropped"),
             "refused" => _ = expected.insert("identity"),
+            "reload" | "reload-failed" => {}
             _ => expected.extend(["client", "identity"]),
         }
         assert_eq!(got, expected, "{event}");
@@ -125,9 +139,11 @@ fn each_line_has_the_members_that_the_documentation_says() {
 #[test]
 fn a_connection_is_written_with_its_rights_and_their_reasons() {
     let written = Written::new(1);
-    written.0.connected(7, &client(Identity::App(app("org.example.App"))), &policy());
+    let auth = client(Identity::App(app("org.example.App")));
+    written.connect(&auth);
     let line = &written.lines()[0];
-    assert_eq!((&line["client"], &line["identity"]["app-id"]), (&json!(7), &json!("org.example.App")));
+    assert_eq!(line["client"], json!(auth.serial().get()));
+    assert_eq!(line["identity"]["app-id"], json!("org.example.App"));
     let right = |name: &str| line["capabilities"][name].clone();
     let because = "the rule at policy.toml:1 allows it";
     assert_eq!(right("screen-capture"), json!({"allowed": true, "standing": "allowed", "because": because}));
@@ -136,34 +152,86 @@ fn a_connection_is_written_with_its_rights_and_their_reasons() {
 }
 
 #[test]
-fn t36_a_bind_of_a_hidden_global_is_told_before_the_end_of_its_client() {
+fn t36_a_bind_of_a_hidden_global_is_told_apart_from_others() {
     let written = Written::new(5);
     let auth = client(Identity::App(app("org.example.App")));
     for interface in ["zwlr_layer_shell_v1", "zwlr_screencopy_manager_v1", "wl_shm"] {
-        written.0.disconnected(1, &auth, &invalid_bind(interface), &policy());
+        written.bind(&auth, interface);
     }
     let lines = written.lines();
-    assert_eq!(
-        events(&lines),
-        ["bind-hidden", "disconnect", "bind-refused", "disconnect", "bind-refused", "disconnect"]
-    );
+    assert_eq!(events(&lines), ["bind-hidden", "bind-refused", "bind-refused"]);
     assert_eq!((&lines[0]["name"], &lines[0]["interface"]), (&json!(7), &json!("zwlr_layer_shell_v1")));
+}
+
+#[test]
+fn an_end_is_told_once_with_its_reason_if_there_is_one() {
+    let written = Written::new(10);
+    let clients: Vec<_> = (0..3).map(|_| client(Identity::Host(HostIdentity::default()))).collect();
+    let reason = DisconnectReason::ConnectionClosed;
+    clients.iter().take(2).for_each(|client| written.connect(client));
+    // A backend that says it twice, one that does not say it, and a client that nobody knows.
+    written.0.disconnected(&clients[0], &reason);
+    written.0.disconnected(&clients[0], &reason);
+    written.0.disconnected(&clients[2], &reason);
+    clients.iter().take(2).for_each(|client| written.go(client));
+    assert!(written.0.writer().connected.is_empty());
+    let lines = written.lines();
+    assert_eq!(events(&lines), ["connect", "connect", "disconnect", "disconnect"]);
+    let told: Vec<_> = lines[2..].iter().map(|line| (line["client"].as_u64().unwrap(), &line["reason"])).collect();
+    let serial = |at: usize| clients[at].serial().get();
+    assert_eq!(told, [(serial(0), &json!("connection closed")), (serial(1), &json!("not told"))]);
+}
+
+#[test]
+fn t35_a_change_of_rights_says_what_changed_and_why() {
+    let written = Written::new(10);
+    let auth = client(Identity::App(app("org.example.App")));
+    let before = Arc::new(policy().evaluate(&Identity::Host(HostIdentity::default())));
+    written.0.tell(&Event::Changed { client: auth, before, cause: Cause::Policy });
+    let line = &written.lines()[0];
+    assert_eq!((&line["event"], &line["cause"]), (&json!("rights"), &json!("policy")));
+    let because = "the rule at policy.toml:1 applies and does not allow it";
+    assert_eq!(line["changes"]["layer-shell"], json!({"before": "allowed", "now": "denied", "because": because}));
+    // What both have is no change.
+    assert!(line["changes"].get("screen-capture").is_none());
+}
+
+#[test]
+fn t32_t35_a_reload_says_which_rules_differ() {
+    let written = Written::new(10);
+    let other = POLICY.replace("['screen-capture']", "['layer-shell']");
+    let other = format!(
+        "{other}[[rule]]\nmatch = {{ engine = 'f' }}\ndeny = ['layer-shell']\n[limits]\nconnections-host = 7\n"
+    );
+    let now = Policy::parse("policy.toml", &other).unwrap();
+    written.0.reloaded(&policy(), &now, 3);
+    let many: String = (0..250).map(|n| format!("[[rule]]\nmatch = {{ engine = 'e{n}' }}\ndeny = []\n")).collect();
+    written.0.reloaded(&Policy::parse("many.toml", &many).unwrap(), &Policy::built_in(), 0);
+    let why = "error: x\n --> policy.toml:1:1\n\u{202e}";
+    written.0.tell(&Event::ReloadFailed { why: why.into() });
+    let lines = written.lines();
+    assert_eq!(events(&lines), ["reload", "reload", "reload-failed"]);
+    assert_eq!(lines[0]["added"], json!(["policy.toml:4"]));
+    assert_eq!(lines[0]["changed"], json!([{"before": "policy.toml:1", "now": "policy.toml:1"}]));
+    assert_eq!((&lines[0]["removed"], &lines[0]["sections"]), (&json!([]), &json!(["limits"])));
+    assert_eq!((&lines[0]["clients"], lines[0].get("more")), (&json!(3), None));
+    assert_eq!((lines[1]["removed"].as_array().unwrap().len(), &lines[1]["more"]), (100, &json!(150)));
+    assert_eq!(lines[2]["why"], json!(why));
 }
 
 #[test]
 fn t26_what_a_flood_left_out_is_said_by_the_next_line_or_at_the_end() {
     let written = Written::new(2);
-    let (audit, policy) = (&written.0, policy());
     let (app, host) = (client(Identity::App(app("org.example.App"))), client(Identity::Host(HostIdentity::default())));
-    for number in 1..=100 {
-        audit.connected(number, &app, &policy);
+    for _ in 1..=100 {
+        written.connect(&app);
     }
     // Its refusal is told all the same, and the others are.
-    audit.use_denied(1, &app, Capability::LAYER_SHELL, &policy);
-    audit.connected(101, &host, &policy);
-    audit.close();
-    audit.disconnected(101, &host, &DisconnectReason::ConnectionClosed, &policy);
-    audit.disconnected(1, &app, &DisconnectReason::ConnectionClosed, &policy);
+    written.use_layer_shell(&app);
+    written.connect(&host);
+    written.0.writer().say_untold();
+    written.go(&host);
+    written.go(&app);
     let lines = written.lines();
     let expected = ["connect", "connect", "use-denied", "connect", "dropped", "disconnect", "dropped"];
     assert_eq!(events(&lines), expected);
@@ -174,26 +242,26 @@ fn t26_what_a_flood_left_out_is_said_by_the_next_line_or_at_the_end() {
 
 #[test]
 fn t26_what_there_was_no_room_for_is_counted() {
-    let Written(audit, mut theirs) = Written::new(u32::MAX);
-    let (auth, policy) = (client(Identity::Host(HostIdentity::default())), policy());
+    let mut written = Written::new(u32::MAX);
+    let auth = client(Identity::Host(HostIdentity::default()));
     let mut sent = 0_u64;
-    let lost = |audit: &Audit| audit.log.as_ref().unwrap().lock().unwrap().lost;
-    while lost(&audit) < 10 {
-        audit.connected(sent, &auth, &policy);
+    while written.0.writer().lost < 10 {
+        written.connect(&auth);
         sent += 1;
         assert!(sent < 1_000_000, "there is always room");
     }
     // A reader comes, and misses nothing without knowing.
-    theirs.set_nonblocking(true).unwrap();
+    written.1.set_nonblocking(true).unwrap();
     let mut text = Vec::new();
-    let _ = theirs.read_to_end(&mut text);
-    audit.connected(sent, &auth, &policy);
-    drop(audit);
+    let _ = written.1.read_to_end(&mut text);
+    written.go(&auth);
+    let Written(log, mut theirs) = written;
+    drop(log);
     let _ = theirs.read_to_end(&mut text);
     let text = String::from_utf8(text).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let last = lines.last().unwrap();
-    assert_eq!((&last["client"], &last["lost"]), (&json!(sent), &json!(10)));
+    assert_eq!((&last["event"], &last["lost"]), (&json!("disconnect"), &json!(10)));
     assert_eq!(lines.len() as u64, sent + 1 - 10);
 }
 
@@ -208,15 +276,34 @@ fn t26_a_client_of_which_there_is_too_much_to_say_still_has_a_line() {
         provenance: Provenance::User,
     };
     let identity = Identity::App(AppIdentity { nested: (0..1000).map(nested).collect(), ..app("org.example.Deep") });
-    written.0.connected(1, &client(identity), &policy());
+    written.connect(&client(identity));
     let line = &written.lines()[0];
-    assert_eq!((&line["event"], &line["client"], &line["cut"]), (&json!("connect"), &json!(1), &json!(true)));
+    assert_eq!((&line["event"], &line["cut"]), (&json!("connect"), &json!(true)));
+    assert!(line["client"].is_u64());
     assert_eq!(line["identity"]["kind"], "app");
     assert!(line["identity"]["message"].as_str().unwrap().starts_with("app org.example.Deep of e, inside it"));
 }
 
 #[test]
-fn a_log_that_is_off_asks_for_nothing() {
-    Audit::off().record(|| unreachable!());
+fn a_log_tells_of_the_clients_of_its_authenticator_and_ends_with_its_last_clone() {
+    let authenticator = crate::Authenticator::builder().policy(policy()).build().unwrap();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let earlier = authenticator.identify(&stream);
+    let audit = Audit::start(&authenticator, Sink::socket(ours));
+    let later = authenticator.identify(&stream);
+    audit.disconnected(&earlier, &DisconnectReason::ConnectionClosed);
+    later.report_use_denied(Capability::LAYER_SHELL);
+    later.report_hidden_bind(RefusedBind { interface: "x".to_owned(), version: 1, name: 1 });
+    let serials = [later.serial().get(), earlier.serial().get()];
+    drop((earlier, later));
+    drop(audit);
+    let _unheard = authenticator.identify(&stream);
+    let mut text = String::new();
+    theirs.read_to_string(&mut text).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events(&lines), ["connect", "disconnect", "use-denied", "bind-hidden", "disconnect"]);
+    let clients: Vec<_> = lines.iter().map(|line| line["client"].as_u64().unwrap()).collect();
+    assert_eq!(clients, [serials[0], serials[1], serials[0], serials[0], serials[0]]);
     Audit::off().close();
 }
