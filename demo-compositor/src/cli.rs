@@ -33,6 +33,11 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub audit: Option<PathBuf>,
 
+    /// How many lines there may be at once about one application, and about everybody on the host, for each kind of event.
+    /// After that one a second is written, and the others are counted.
+    #[arg(long, value_name = "LINES", default_value_t = wayland_auth::audit::Rate::default().burst)]
+    pub audit_burst: u32,
+
     /// FOR MEASURING ONLY: insert clients without asking who they are.
     ///
     /// Every client is then unidentified and may do nothing but what is open to all. It exists so that a benchmark

@@ -15,9 +15,9 @@ use smithay::{
     },
     wayland::compositor::CompositorClientState,
 };
-use wayland_auth::{Capability, ClientAuth, HasClientAuth, impl_client_auth};
+use wayland_auth::{Capability, ClientAuth, HasClientAuth, RefusedBind, audit::Audit, impl_client_auth};
 
-use crate::{audit::Audit, state::State};
+use crate::state::State;
 
 /// The data of one client. It is complete before the client exists for the protocol.
 #[derive(Debug)]
@@ -26,9 +26,7 @@ pub struct ClientState {
     pub(crate) auth: ClientAuth,
     /// What smithay keeps about its surfaces.
     pub(crate) compositor_state: CompositorClientState,
-    /// Its number, counted from 1 in the order in which clients came.
-    pub(crate) number: u64,
-    audit: Arc<Audit>,
+    audit: Audit,
     gone: AtomicBool,
 }
 
@@ -37,9 +35,15 @@ impl_client_auth!(ClientState, auth);
 impl ClientData for ClientState {
     fn disconnected(&self, _client: ClientId, reason: DisconnectReason) {
         // The backend holds its lock and may call this twice: nothing in here may call it.
-        if !self.gone.swap(true, Ordering::Relaxed) {
-            self.audit.disconnected(self.number, &self.auth, &reason);
+        if self.gone.swap(true, Ordering::Relaxed) {
+            return;
         }
+        if let Some(bind) = RefusedBind::of(&reason) {
+            let RefusedBind { interface, name, .. } = &bind;
+            tracing::warn!(client = %self.auth.serial(), identity = %self.auth.identity(), interface, name, "a client bound what it cannot see");
+            self.auth.report_hidden_bind(bind);
+        }
+        self.audit.disconnected(&self.auth, &reason);
     }
 }
 
@@ -48,28 +52,15 @@ impl State {
     ///
     /// If that fails, this client is dropped, and no other is affected.
     pub(crate) fn add_client(&mut self, stream: UnixStream, auth: ClientAuth) {
-        self.clients_seen += 1;
-        let number = self.clients_seen;
-        tracing::debug!(client = number, identity = %auth.identity(), "client connected");
-        self.audit.connected(number, &auth);
+        tracing::debug!(client = %auth.serial(), identity = %auth.identity(), "client connected");
         let data = Arc::new(ClientState {
             auth: auth.clone(),
             compositor_state: CompositorClientState::default(),
-            number,
             audit: self.audit.clone(),
             gone: AtomicBool::new(false),
         });
-        if let Err(error) = self.display.insert_client(stream, data.clone()) {
-            tracing::warn!(client = number, identity = %auth.identity(), %error, "a client was dropped");
-            data.disconnected_before_it_began();
-        }
-    }
-}
-
-impl ClientState {
-    fn disconnected_before_it_began(&self) {
-        if !self.gone.swap(true, Ordering::Relaxed) {
-            self.audit.disconnected(self.number, &self.auth, &DisconnectReason::ConnectionClosed);
+        if let Err(error) = self.display.insert_client(stream, data) {
+            tracing::warn!(client = %auth.serial(), identity = %auth.identity(), %error, "a client was dropped");
         }
     }
 }

@@ -18,7 +18,6 @@
 
 #![deny(unsafe_code)]
 
-mod audit;
 mod cli;
 mod client;
 mod client_auth;

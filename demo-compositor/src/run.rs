@@ -4,17 +4,19 @@ use std::{
     ffi::{OsStr, OsString},
     io::{self, Write},
     os::unix::ffi::OsStrExt,
-    sync::Arc,
 };
 
 use smithay::reexports::{
     calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken, generic::Generic},
     wayland_server::{Display, DisplayHandle, ListeningSocket},
 };
-use wayland_auth::{Authenticator, ClientAuth, Policy, source::AuthenticatedSocket};
+use wayland_auth::{
+    Authenticator, ClientAuth, Policy,
+    audit::{Audit, Rate, Sink},
+    source::AuthenticatedSocket,
+};
 
 use crate::{
-    audit::Audit,
     cli::{BackendChoice, Options, OutputSize},
     client_auth,
     error::StartError,
@@ -50,9 +52,10 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
         tracing::info!("{line}");
     }
     let audit = match options.audit {
-        Some(path) => {
-            Audit::append_to(&path, authenticator.policy()).map_err(|source| StartError::Audit { path, source })?
-        }
+        Some(path) => match Sink::append_to(&path) {
+            Ok(sink) => Audit::with_rate(&authenticator, sink, Rate::burst(options.audit_burst)),
+            Err(source) => return Err(StartError::Audit { path, source }),
+        },
         None => Audit::off(),
     };
 
@@ -72,7 +75,7 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
         client_auth::serve(&display.handle(), authenticator, &handle)?;
     }
     serve(display, &handle)?;
-    let socket = accept(socket, identifier, &state.audit, &handle)?;
+    let socket = accept(socket, identifier, &handle)?;
     state.queue_redraw();
 
     announce(&name);
@@ -80,6 +83,8 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
     let status = dispatch(&mut event_loop, &mut state);
     // The socket goes with its source, whoever else may still refer to the loop.
     handle.remove(socket);
+    // Clients that are there still may keep the log from being dropped.
+    state.audit.close();
     status
 }
 
@@ -146,13 +151,11 @@ fn serve(mut display: Display<State>, handle: &LoopHandle<'static, State>) -> Re
 fn accept(
     socket: ListeningSocket,
     authenticator: Option<Authenticator>,
-    audit: &Arc<Audit>,
     handle: &LoopHandle<'static, State>,
 ) -> Result<RegistrationToken, StartError> {
     match authenticator {
         Some(authenticator) => {
-            let audit = audit.clone();
-            let source = AuthenticatedSocket::new(authenticator, socket).on_refused(move |auth| audit.refused(auth));
+            let source = AuthenticatedSocket::new(authenticator, socket);
             Ok(handle.insert_source(source, |(stream, auth), (), state| state.add_client(stream, auth))?)
         }
         None => {

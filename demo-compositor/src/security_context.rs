@@ -139,8 +139,6 @@ impl State {
                 return;
             }
         };
-        let audit = self.audit.clone();
-        let source = source.on_refused(move |auth| audit.refused(auth));
         let inserted =
             self.loop_handle.insert_source(source, |(stream, auth), (), state| state.add_client(stream, auth));
         if let Err(error) = inserted {

@@ -1,6 +1,6 @@
 //! The state of the compositor, which every event is handled with.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use smithay::{
     backend::renderer::element::memory::MemoryRenderBuffer,
@@ -18,10 +18,10 @@ use smithay::{
     utils::Transform,
     wayland::foreign_toplevel_list::ForeignToplevelHandle,
 };
-use wayland_auth::Authenticator;
+use wayland_auth::{Authenticator, audit::Audit};
 
 use crate::{
-    audit::Audit, command::Running, error::StartError, frames::FrameClock, globals::Globals, render, render::Backend,
+    command::Running, error::StartError, frames::FrameClock, globals::Globals, render, render::Backend,
     screencopy::Screencopy,
 };
 
@@ -43,8 +43,7 @@ pub struct State {
 
     /// Missing only when identification itself is being measured.
     pub(crate) authenticator: Option<Authenticator>,
-    pub(crate) audit: Arc<Audit>,
-    pub(crate) clients_seen: u64,
+    pub(crate) audit: Audit,
 
     pub(crate) space: Space<Window>,
     pub(crate) popups: PopupManager,
@@ -100,8 +99,7 @@ impl State {
             loop_handle,
             globals,
             authenticator,
-            audit: Arc::new(audit),
-            clients_seen: 0,
+            audit,
             space,
             popups: PopupManager::default(),
             unmapped: Vec::new(),

@@ -186,7 +186,7 @@ impl Log {
                 };
                 self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, changes }));
             }
-            Event::Reloaded => {}
+            Event::Reloaded { before, after, changed } => self.reloaded(before, after, *changed),
             Event::ReloadFailed { why } => {
                 self.record(&of_the_compositor("reload-failed", Details::ReloadFailed { why }));
             }
@@ -204,7 +204,6 @@ impl Log {
     }
 
     /// `clients` of those who are connected may do more or less now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no event tells it yet"))]
     fn reloaded(&self, before: &Policy, now: &Policy, clients: usize) {
         let diff = before.diff(now);
         self.record(&of_the_compositor("reload", Details::Reload(Reload::new(&diff, clients))));

@@ -34,10 +34,14 @@ fn harmless_lines(text: &str) -> Result<Vec<Line>, String> {
     let lines: Vec<Line> = text.lines().map(|l| serde_json::from_str(l).context(l)).collect::<Result<_, _>>()?;
     for line in &lines {
         let object = line.as_object().context(format!("not an object: {line}"))?;
-        let known = ["connect", "disconnect", "bind-hidden", "bind-refused"];
+        let known = ["connect", "disconnect", "bind-hidden", "bind-refused", "dropped"];
         ensure!(known.iter().any(|event| object["event"] == *event), "{line}");
-        ensure!(line["time"].as_f64() > Some(1e9) && line["client"].is_u64(), "{line}");
-        ensure!(line["identity"]["kind"].is_string(), "{line}");
+        ensure!(line["time"].as_f64() > Some(1e9), "{line}");
+        let (of_client, of_somebody) = (line["client"].is_u64(), line["of"]["kind"].is_string());
+        ensure!(
+            (of_client && line["identity"]["kind"].is_string()) || (line["event"] == "dropped" && of_somebody),
+            "{line}"
+        );
     }
     Ok(lines)
 }
@@ -57,20 +61,50 @@ pub(crate) fn each_connection_has_one_line(world: &World) -> Outcome {
     let seen = |lines: &[Line]| events(lines, "connect").count() > 60;
     let lines = demo.wait_for_audit("connections", seen)?;
     drop(held);
+    let numbers = |lines: &[Line], event| -> Vec<u64> {
+        events(lines, event).filter_map(|line| line["client"].as_u64()).collect()
+    };
+    let first: Vec<_> = numbers(&lines, "connect").into_iter().take(60).collect();
     demo.wait_for_audit("ends", |lines| {
-        let gone: BTreeSet<_> = events(lines, "disconnect").filter_map(|line| line["client"].as_u64()).collect();
-        (1..=60).all(|number| gone.contains(&number))
+        let gone = numbers(lines, "disconnect");
+        first.iter().all(|number| gone.contains(number))
     })?;
     ensure_eq!(demo.end(Signal::TERM)?.code(), Some(0));
     let all = harmless_lines(&demo.audit_text()?)?;
     ensure_eq!(all[..lines.len()], lines[..]);
     for event in ["connect", "disconnect"] {
-        let numbers: Vec<_> = events(&all, event).filter_map(|line| line["client"].as_u64()).collect();
+        let numbers = numbers(&all, event);
         let different: BTreeSet<_> = numbers.iter().collect();
         ensure_eq!(different.len(), numbers.len(), "{event}: more than one line for a client");
     }
-    let numbers: Vec<_> = events(&all, "connect").filter_map(|line| line["client"].as_u64()).collect();
-    ensure_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    let numbers = numbers(&all, "connect");
+    ensure!(numbers.first() > Some(&0) && numbers.is_sorted(), "{numbers:?}");
+    ensure_eq!(numbers.len(), events(&all, "disconnect").count());
+    Ok(())
+}
+
+/// What one application does a hundred times is written a few times, and the rest is counted.
+pub(crate) fn flood_is_counted(world: &World) -> Outcome {
+    const BURST: &str = "7";
+    const TIMES: usize = 100;
+    let mut demo = Demo::with_arguments(world, "WAYLAND_AUTH_DEMO", Some(POLICY), &["--audit-burst", BURST])?;
+    let app = labelled(world, &[&[(ENGINE, "org.example.Engine"), (APP_ID, "org.example.Game")]])?;
+    let mut command = demo.command(world.peer());
+    command.args(&app.steps).args(vec![format!("connect={}", demo.socket().display()); TIMES]).arg("say=sync");
+    super::running::finish(&mut command)?.expect(0)?;
+    ensure_eq!(demo.end(Signal::TERM)?.code(), Some(0));
+    let lines = harmless_lines(&demo.audit_text()?)?;
+    let of_app =
+        |line: &&Line| line["identity"]["app-id"] == "org.example.Game" || line["of"]["app-id"] == "org.example.Game";
+    let of_app: Vec<_> = lines.iter().filter(of_app).collect();
+    let mut told = 0;
+    for event in ["connect", "disconnect"] {
+        let written = of_app.iter().filter(|line| line["event"] == event).count();
+        let dropped: u64 = of_app.iter().filter_map(|line| line["dropped"][event].as_u64()).sum();
+        ensure_eq!(written as u64 + dropped, TIMES as u64, "{event}");
+        told += written;
+    }
+    ensure!((7..2 * TIMES).contains(&told), "{told} lines were written");
     Ok(())
 }
 

@@ -43,8 +43,19 @@ impl Demo {
 
     /// The same, with another program that takes the same arguments: the one that this variable names.
     pub(crate) fn of_program(world: &World, variable: &str, policy: Option<&str>) -> Result<Self, String> {
+        // Tests that wait for a line connect all the time.
+        Self::with_arguments(world, variable, policy, &["--audit-burst", "4294967295"])
+    }
+
+    /// The same, with further arguments.
+    pub(crate) fn with_arguments(
+        world: &World,
+        variable: &str,
+        policy: Option<&str>,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let dir = runtime_dir(world)?;
-        let mut running = Running::start(&mut command(variable, &dir, policy)?)?;
+        let mut running = Running::start(command(variable, &dir, policy)?.args(arguments))?;
         running.wait_for("WAYLAND_DISPLAY", |out| out.ends_with(b"\n"))?;
         let line = String::from_utf8_lossy(running.out()).into_owned();
         let name = line.strip_prefix("WAYLAND_DISPLAY=").and_then(|name| name.strip_suffix('\n'));

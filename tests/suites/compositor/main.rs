@@ -50,6 +50,7 @@ const TESTS: &[Test] = &[
     ("t23_flatpak_without_systemd_is_what_it_is", Needs::NoUserManager, flatpak::without_systemd),
     ("flatpak_with_systemd_is_what_it_is", Needs::UserManager, flatpak::with_systemd),
     ("each_connection_has_one_line", Needs::Nothing, audit_file::each_connection_has_one_line),
+    ("t26_t29_flood_of_one_app_is_written_a_few_times_and_counted", Needs::Nothing, audit_file::flood_is_counted),
     ("connection_is_recorded_with_its_evidence", Needs::Nothing, audit_file::connection_is_recorded_with_its_evidence),
     ("t26_hostile_labels_do_not_break_lines", Needs::Nothing, audit_file::hostile_labels_do_not_break_lines),
     (
