@@ -181,13 +181,34 @@ impl Client {
     ///
     /// If the server says nothing at all.
     pub fn capture(&mut self, output: u32, screencopy: u32) -> Result<Answer, String> {
+        let bytes = self.capture_request(output, screencopy)?;
+        self.send(&bytes)
+    }
+
+    fn capture_request(&mut self, output: u32, screencopy: u32) -> Result<Vec<u8>, String> {
         let (output, mut bytes) = self.bind_request(output, "wl_output", 1)?;
         let (manager, bind) = self.bind_request(screencopy, "zwlr_screencopy_manager_v1", 1)?;
         bytes.extend(bind);
         let frame = self.take_id();
         self.made = frame;
         bytes.extend(message(manager, 0, &[frame.to_ne_bytes(), [0; 4], output.to_ne_bytes()].concat())?);
-        self.send(&bytes)
+        Ok(bytes)
+    }
+
+    /// The object that [`bind`](Self::bind) or [`capture`](Self::capture) made last.
+    #[must_use]
+    pub fn last_object(&self) -> u32 {
+        self.made
+    }
+
+    /// Asks for a frame as [`capture`](Self::capture) does, and goes without waiting for anything.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be asked for.
+    pub fn capture_and_leave(mut self, output: u32, screencopy: u32) -> Result<(), String> {
+        let bytes = self.capture_request(output, screencopy)?;
+        self.stream.write_all(&bytes).context("write")
     }
 
     /// Sends bytes as they are, and waits for the answer.

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wayland_auth::policy::{Capability, Class, built_in_class};
+use wayland_auth::policy::{Capability, Class, built_in_class, built_in_interfaces};
+
+#[path = "../../src/bin/wayland-auth/learn/destructors.rs"]
+mod destructors;
 
 /// Fewer than these cannot be all that the crates have; something was not found.
 const MIN_FILES: usize = 95;
@@ -17,19 +20,8 @@ const MIN_GLOBALS: usize = 100;
 /// `cargo metadata`. An interface that some request or event creates is no global.
 #[test]
 fn every_global_of_the_protocol_crates_has_a_row() -> Result<(), String> {
-    let mut files = Vec::new();
-    for dir in protocol_crates()? {
-        find_xml(&dir, &mut files)?;
-    }
-    find_xml(&own_protocols(), &mut files)?;
-    let mut protocols = Protocols::default();
-    for file in &files {
-        protocols.read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    }
+    let protocols = Protocols::all()?;
     let globals = protocols.globals();
-    if protocols.files < MIN_FILES || globals.len() < MIN_GLOBALS {
-        return Err(format!("only {} protocols with {} globals were found", protocols.files, globals.len()));
-    }
     let missing: Vec<_> = globals
         .iter()
         .filter(|(interface, _)| built_in_class(interface).is_none())
@@ -67,6 +59,22 @@ fn own_globals_have_the_rows_that_their_descriptions_promise() -> Result<(), Str
 /// Where this project keeps its own XML.
 fn own_protocols() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol")
+}
+
+/// Of every global that the table names, the tool knows by which request it is destroyed.
+#[test]
+fn every_destructor_of_the_protocol_crates_has_a_row() -> Result<(), String> {
+    let protocols = Protocols::all()?;
+    let mut compared = 0;
+    for (interface, _) in built_in_interfaces().filter(|(name, _)| protocols.interfaces.contains_key(*name)) {
+        let expected = protocols.destructors.get(interface).copied();
+        if destructors::destructor(interface) != expected {
+            return Err(format!("{interface} is destroyed by {expected:?}"));
+        }
+        compared += usize::from(expected.is_some());
+    }
+    // A row that nothing stands behind could not be told from one that is wrong.
+    if compared == destructors::ROWS.len() { Ok(()) } else { Err(format!("only {compared} rows were compared")) }
 }
 
 /// The directories of the crates that carry protocols.
@@ -128,9 +136,29 @@ struct Protocols {
     files: usize,
     interfaces: BTreeMap<String, PathBuf>,
     created: BTreeSet<String>,
+    /// The opcodes of the requests that destroy.
+    destructors: BTreeMap<String, u16>,
 }
 
 impl Protocols {
+    /// All of the protocol crates.
+    fn all() -> Result<Self, String> {
+        let mut files = Vec::new();
+        for dir in protocol_crates()? {
+            find_xml(&dir, &mut files)?;
+        }
+        find_xml(&own_protocols(), &mut files)?;
+        let mut protocols = Self::default();
+        for file in &files {
+            protocols.read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+        }
+        let globals = protocols.globals().len();
+        if protocols.files < MIN_FILES || globals < MIN_GLOBALS {
+            return Err(format!("only {} protocols with {globals} globals were found", protocols.files));
+        }
+        Ok(protocols)
+    }
+
     fn read(&mut self, file: &Path) -> Result<(), String> {
         let text = fs::read_to_string(file).map_err(|e| e.to_string())?;
         let document = roxmltree::Document::parse(&text).map_err(|e| e.to_string())?;
@@ -142,6 +170,9 @@ impl Protocols {
             if node.has_tag_name("interface") {
                 let name = node.attribute("name").ok_or("an interface without a name")?;
                 self.interfaces.insert(name.to_owned(), file.to_owned());
+                let requests = node.children().filter(|child| child.has_tag_name("request"));
+                let destructor = requests.zip(0..).find(|(request, _)| request.attribute("type") == Some("destructor"));
+                self.destructors.extend(destructor.map(|(_, opcode)| (name.to_owned(), opcode)));
             } else if node.has_tag_name("arg") && node.attribute("type") == Some("new_id") {
                 self.created.extend(node.attribute("interface").map(str::to_owned));
             }

@@ -6,6 +6,7 @@ mod delegate;
 mod doctor;
 mod explain;
 mod failure;
+mod learn;
 mod lint;
 mod live;
 mod mounts;
@@ -36,6 +37,7 @@ enum Command {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Clients(live::ClientsArgs),
+    Learn(learn::LearnArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Clients(args) => live::clients(&args),
+        Command::Learn(args) => learn::learn(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

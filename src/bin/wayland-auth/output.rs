@@ -12,27 +12,37 @@ pub(crate) fn print(text: impl Display) {
     let _ = out.flush();
 }
 
+/// Writes an answer to standard error, where standard output is somebody else's.
+pub(crate) fn print_to_stderr(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", escape(text).trim_end_matches('\n'));
+}
+
 /// Writes JSON to standard output.
-///
-/// serde_json leaves some control characters (U+007F to U+009F) and all format characters as they
-/// are; they stand in strings only, so they can be escaped afterwards.
 pub(crate) fn print_json(value: &serde_json::Value) {
-    print_escaped_json(&format!("{value:#}"));
+    print_raw(&json(value));
 }
 
 /// Writes JSON to standard output, in one line.
 pub(crate) fn print_json_line(value: &serde_json::Value) {
-    print_escaped_json(&value.to_string());
+    print_raw(&escape_json(&format!("{value}\n")));
 }
 
-fn print_escaped_json(text: &str) {
-    let text: String = text
-        .chars()
-        .map(|c| if c != '\n' && is_dangerous(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() })
-        .collect();
+fn print_raw(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
+    let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
+}
+
+/// JSON as lines of text.
+pub(crate) fn json(value: &serde_json::Value) -> String {
+    escape_json(&format!("{value:#}\n"))
+}
+
+/// serde_json leaves some control characters (U+007F to U+009F) and all format characters as they
+/// are; they stand in strings only, so they can be escaped afterwards.
+fn escape_json(text: &str) -> String {
+    let escape = |c| if c != '\n' && is_dangerous(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
 /// Writes what went wrong to standard error.

@@ -13,6 +13,7 @@ mod hierarchy;
 mod janitor;
 mod labelled;
 mod place;
+mod plain;
 mod program;
 mod scope;
 mod supervise;
@@ -37,6 +38,7 @@ pub(crate) use args::RunArgs;
 pub(crate) use bwrap::{Bubblewrap as InstalledBubblewrap, MINIMUM as BWRAP_MINIMUM};
 pub(crate) use hierarchy::{OwnCgroup as UsableCgroup, REMEDIES as CGROUP_REMEDIES};
 pub(crate) use janitor::{JanitorArgs, keep_watch};
+pub(crate) use plain::PlainCommand;
 pub(crate) use tree::remove as remove_cgroup;
 
 /// Carries out `run`.
