@@ -183,6 +183,9 @@ impl Log {
                 let changes = line::changes(before, &client.verdict(), &self.policy);
                 let cause = match cause {
                     Cause::Policy => "policy",
+                    Cause::Granted(_) => "grant",
+                    Cause::Revoked(_) => "revoke",
+                    Cause::Expired => "expiry",
                 };
                 self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, changes }));
             }
@@ -200,6 +203,8 @@ impl Log {
                 self.record(&of_client("use-denied", Kind::Refusal, client, details));
             }
             Event::HiddenBind { client, bind } => self.refused_bind(client, bind),
+            // Whose rights changed by it is told of each.
+            Event::Granted(_) | Event::Revoked { .. } => {}
         }
     }
 

@@ -75,8 +75,10 @@ impl Rule {
     /// Whether both say the same about the same clients, wherever they stand.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         // Whatever a rule comes to have more of is either compared here or said not to be.
-        let Self { at: _, matcher, for_labels: _, allow, deny } = self;
-        *matcher == other.matcher && *allow == other.allow && *deny == other.deny
+        let Self { at: _, matcher, for_labels: _, allow, ask, deny, when_denied, until } = self;
+        *matcher == other.matcher
+            && (*allow, *ask, *deny) == (other.allow, other.ask, other.deny)
+            && (*when_denied, *until) == (other.when_denied, other.until)
     }
 }
 
