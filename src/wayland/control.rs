@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +13,10 @@ use super::authenticator::{Authenticator, CapabilitiesChanged, Snapshot, warn_of
 use super::client::ClientAuth;
 use super::live::{Cause, Event, ProbeData, RevokedBy, Subscription};
 use crate::identity::Identity;
-use crate::policy::{Answer, Because, ClientSerial, Grant, GrantError, GrantId, Lifetime, NewGrant, Policy, Verdict};
+use crate::policy::{
+    Answer, Because, ClientSerial, Grant, GrantError, GrantId, Lifetime, NewGrant, Policy, StateError, StateFile,
+    Verdict,
+};
 
 /// So often at least it is looked whether something has expired, as long as something will.
 const A_WHILE: Duration = Duration::from_secs(60);
@@ -98,6 +102,24 @@ impl Authenticator {
         snapshot.policy.decide(identity, verdict, &self.inner.live.grants(), serial, SystemTime::now())
     }
 
+    /// Keeps answers that hold for good in this file, and takes those up that are in it
+    /// ([`StateFile::default_path`] is where one would look for it).
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if the file is not in order. Then nothing in it holds, and nothing is kept.
+    pub fn set_state_file(&self, path: impl Into<PathBuf>) -> Result<(), StateError> {
+        let _turn = self.inner.live.turn();
+        {
+            let mut grants = self.inner.live.grants();
+            let file = StateFile::open(path, &mut grants, SystemTime::now())?;
+            *self.inner.live.state_file() = Some(file);
+        }
+        self.reconsider(&Cause::StateFile);
+        self.inner.live.wake();
+        Ok(())
+    }
+
     /// All answers that hold, the oldest first.
     #[must_use]
     pub fn grants(&self) -> Vec<Grant> {
@@ -113,11 +135,18 @@ impl Authenticator {
     /// dropped at the next [`tick`](Self::tick).
     pub fn grant(&self, new: NewGrant) -> Result<GrantId, GrantError> {
         let turn = self.inner.live.turn();
+        let for_good = new.lifetime == Lifetime::Always;
         let (replaced, grant) = {
             let mut grants = self.inner.live.grants();
-            let replaced = grants.replaced_by(&new).cloned();
-            let id = grants.insert(new)?;
-            (replaced, grants.get(id).cloned().ok_or(GrantError::TooMany)?)
+            let mut after = grants.clone();
+            let replaced = after.replaced_by(&new).cloned();
+            let id = after.insert(new)?;
+            let grant = after.get(id).cloned().ok_or(GrantError::TooMany)?;
+            if for_good {
+                self.inner.live.state_file().as_mut().ok_or(GrantError::NoStateFile)?.save(&after)?;
+            }
+            *grants = after;
+            (replaced, grant)
         };
         self.reconsider(&Cause::Granted(grant.id));
         drop(turn);
@@ -133,10 +162,18 @@ impl Authenticator {
     /// Takes an answer back. Returns what it was; `None` if there is none of this number.
     ///
     /// With `disconnect`, those who could do something by it are [disconnected](ClientAuth::disconnect) too: what they have
-    /// seen or started by then stays theirs otherwise.
+    /// seen or started by then stays theirs otherwise. It is revoked even if the state file cannot be written, which is
+    /// [told](Event::StateNotWritten).
     pub fn revoke(&self, id: GrantId, disconnect: bool) -> Option<Grant> {
         let turn = self.inner.live.turn();
-        let grant = self.inner.live.grants().revoke(id)?;
+        let (grant, written) = {
+            let mut grants = self.inner.live.grants();
+            let grant = grants.revoke(id)?;
+            let mut file = self.inner.live.state_file();
+            let file = file.as_mut().filter(|_| grant.lifetime == Lifetime::Always);
+            let written = file.map_or(Ok(()), |file| file.save(&grants));
+            (grant, written)
+        };
         let capability = self.policy().capability(&grant.capability);
         let had_it = |client: &ClientAuth| {
             let verdict = client.verdict();
@@ -149,6 +186,10 @@ impl Authenticator {
         by_it.iter().for_each(ClientAuth::disconnect);
         drop(turn);
         self.inner.live.tell(&Event::Revoked { grant: grant.clone(), by: RevokedBy::Command });
+        if let Err(why) = written {
+            tracing::error!(%grant, %why, "a grant was revoked, and is still in the state file");
+            self.inner.live.tell(&Event::StateNotWritten { why: why.to_string().into() });
+        }
         Some(grant)
     }
 

@@ -55,6 +55,12 @@ pub enum Event {
         /// What ended it.
         by: RevokedBy,
     },
+    /// What holds for good could not be written down.
+    #[non_exhaustive]
+    StateNotWritten {
+        /// Why not.
+        why: Arc<str>,
+    },
     /// A client used something that it sees and may not use.
     #[non_exhaustive]
     UseDenied {
@@ -83,6 +89,8 @@ pub enum Cause {
     Granted(GrantId),
     /// A grant that was taken back.
     Revoked(GrantId),
+    /// Grants from the state file.
+    StateFile,
     /// Grants that expired.
     Expired,
 }

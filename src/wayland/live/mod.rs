@@ -29,7 +29,7 @@ pub(super) use registries::Registries;
 pub(super) use rights::Rights;
 
 use super::client::{ClientAuth, Presence};
-use crate::policy::{CapabilitySet, ClientSerial, Grants, Verdict};
+use crate::policy::{CapabilitySet, ClientSerial, Grants, StateFile, Verdict};
 
 /// How long a client can bind what was taken from it, if nobody says otherwise.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
@@ -50,6 +50,7 @@ pub(super) struct Live {
     /// How often what rights follow from has changed.
     epoch: AtomicU64,
     grants: Mutex<Grants>,
+    state_file: Mutex<Option<StateFile>>,
     grace: Duration,
     wake: Mutex<Option<Waker>>,
     listeners: Listeners,
@@ -95,6 +96,7 @@ impl Live {
             turn: Mutex::default(),
             epoch: AtomicU64::new(0),
             grants: Mutex::default(),
+            state_file: Mutex::default(),
             grace,
             wake: Mutex::default(),
             listeners: Listeners::default(),
@@ -125,6 +127,11 @@ impl Live {
 
     pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
         lock(&self.grants)
+    }
+
+    /// Taken after `grants`.
+    pub(super) fn state_file(&self) -> MutexGuard<'_, Option<StateFile>> {
+        lock(&self.state_file)
     }
 
     pub(super) fn epoch(&self) -> u64 {

@@ -167,3 +167,37 @@ pub(crate) fn denying_takes_what_a_rule_gives(world: &World) -> Outcome {
     ensure_eq!(ended(&endings), [format!("{no} by Another({yes:?})")]);
     Ok(())
 }
+
+/// Who is granted something for good has it after the compositor was started again, until it is revoked.
+pub(crate) fn grant_for_good_outlives_the_compositor(world: &World) -> Outcome {
+    let directory = tempfile::tempdir().context("directory")?;
+    let path = directory.path().join("state/grants.toml");
+    let new = |stage: &mut Stage<'_>| capture_for(&stage.auth(world, GAME)?, Lifetime::Always);
+    let mut first = Stage::new(world, HOUR)?;
+    let wish = new(&mut first)?;
+    ensure!(grant(&first, wish.clone()).is_err(), "there is nowhere to keep it");
+    ensure!(first.authenticator.grants().is_empty(), "it holds all the same");
+    first.authenticator.set_state_file(&path).context("no file yet")?;
+    grant(&first, wish)?;
+    drop(first);
+    let mut second = Stage::new(world, HOUR)?;
+    let mut game = second.client(world, GAME)?;
+    ensure!(!game.auth.allows(CAPTURE), "without the file");
+    let file = path.clone();
+    let authenticator = second.authenticator.clone();
+    second.server.run(move |_| authenticator.set_state_file(file).map_err(|e| e.to_string()))??;
+    ensure!(game.auth.allows(CAPTURE), "with the file");
+    ensure!(!game.client.unasked()?.is_empty(), "it was not told");
+    let id = second.authenticator.grants().first().context("no grant")?.id;
+    revoke(&second, id, false)?;
+    drop(second);
+    let mut third = Stage::new(world, HOUR)?;
+    third.authenticator.set_state_file(&path).context("the file")?;
+    ensure!(!third.auth(world, GAME)?.allows(CAPTURE), "it was revoked");
+    // One that is not in order is refused, and so is what would be kept in it.
+    std::fs::write(&path, "[[grant]]\nengine = 3\n").context("write")?;
+    let fourth = Stage::new(world, HOUR)?;
+    ensure!(fourth.authenticator.set_state_file(&path).is_err(), "a broken file");
+    ensure!(fourth.authenticator.grants().is_empty(), "something of it holds");
+    Ok(())
+}

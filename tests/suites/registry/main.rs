@@ -52,6 +52,7 @@ const TESTS: &[Test] = &[
     ("grant_that_expires_is_taken_back", Needs::Nothing, grants::grant_that_expires_is_taken_back),
     ("revoking_can_disconnect_who_had_it", Needs::Nothing, grants::revoking_can_disconnect_who_had_it),
     ("denying_takes_what_a_rule_gives", Needs::Nothing, grants::denying_takes_what_a_rule_gives),
+    ("grant_for_good_outlives_the_compositor", Needs::Nothing, grants::grant_for_good_outlives_the_compositor),
     ("t35_filter_that_asks_twice_is_left_alone", Needs::Nothing, live::filter_that_asks_twice_is_left_alone),
     ("t42_security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
     (
