@@ -186,6 +186,7 @@ impl Log {
                     Cause::Granted(_) => "grant",
                     Cause::Revoked(_) => "revoke",
                     Cause::Expired => "expiry",
+                    Cause::StateFile => "state-file",
                 };
                 self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, changes }));
             }
@@ -204,7 +205,7 @@ impl Log {
             }
             Event::HiddenBind { client, bind } => self.refused_bind(client, bind),
             // Whose rights changed by it is told of each.
-            Event::Granted(_) | Event::Revoked { .. } => {}
+            Event::Granted(_) | Event::Revoked { .. } | Event::StateNotWritten { .. } => {}
         }
     }
 

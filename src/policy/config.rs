@@ -7,6 +7,7 @@
 mod limits;
 mod lint;
 mod rules;
+mod single;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -101,6 +102,7 @@ impl Parser<'_> {
         if let Some(value) = document.get("capabilities") {
             self.capabilities(value);
         }
+        self.single_interfaces(document);
         self.policy.defaults.host.set = self.star();
         if let Some(value) = document.get("defaults") {
             self.defaults(value);
@@ -136,7 +138,8 @@ impl Parser<'_> {
                 }
             }
         }
-        self.policy.interfaces = places.into_iter().map(|(name, capability)| (name.into(), capability)).collect();
+        let places = places.into_iter().map(|(name, capability)| (name.into(), capability));
+        self.policy.interfaces = Arc::new(places.collect());
     }
 
     /// The capability that a key of `[capabilities]` names, made if there is none.

@@ -49,7 +49,18 @@ impl Policy {
 
     fn differing_sections(&self, newer: &Self) -> Vec<&'static str> {
         // Whatever a policy comes to have more of is either compared here or said not to be.
-        let Self { names, interfaces, defaults, rules: _, machine, trust, limits, warnings: _, computed: _ } = self;
+        let Self {
+            names,
+            interfaces,
+            singles: _,
+            defaults,
+            rules: _,
+            machine,
+            trust,
+            limits,
+            warnings: _,
+            computed: _,
+        } = self;
         let Defaults { host, sandboxed, namespaced, unidentified, internal } = defaults;
         let said = |listed: &Listed| (listed.set, listed.star);
         let others = &newer.defaults;

@@ -23,6 +23,7 @@
 
 mod table;
 
+use super::Interfaces;
 use super::capability::Capability;
 use table::TABLE;
 
@@ -60,6 +61,14 @@ pub fn built_in_class(interface: &str) -> Option<Class> {
 /// All rows, sorted by the name of the interface.
 pub fn built_in_interfaces() -> impl Iterator<Item = (&'static str, Class)> {
     TABLE.iter().copied()
+}
+
+/// What a client needs for an interface, where a policy names these itself.
+///
+/// An interface that neither the table nor the policy names needs [`Capability::UNCLASSIFIED`].
+pub(crate) fn class_beside(own: &Interfaces, interface: &str) -> Class {
+    let own = own.get(interface).copied().map(Class::Capability);
+    own.or_else(|| built_in_class(interface)).unwrap_or(Class::Capability(Capability::UNCLASSIFIED))
 }
 
 #[cfg(test)]

@@ -75,10 +75,23 @@
 //! Engines, IDs and units are whole names. In a name, `*` stands for any text between two dots, and `**` for one or more
 //! parts between dots: `org.gnome.*` is `org.gnome.Maps`, not `org.gnome.Maps.Devel`; `org.gnome.**` is both.
 //!
-//! The rules that apply to a labelled application and have an `allow` replace
+//! Beside `match`, a rule has
+//!
+//! | key | value |
+//! |---|---|
+//! | `allow` | what these clients may use |
+//! | `ask` | what they see, while each use waits for an answer; denied to clients whose engine gives no app ID |
+//! | `deny` | what they may not use |
+//! | `when-denied` | `"hide"` (if left out), or `"empty"`: what this rule denies, and what is asked for and refused, is seen and gives nothing |
+//! | `until` | a moment (`2027-01-31T18:00:00Z`) from which on it allows nothing, and denies what it asked for |
+//!
+//! The name of a capability may be `interface:NAME`: one interface, whatever capability it is of. Lists that name that
+//! capability, or `*`, still mean it too, so that `deny` can take one out, and `allow` can give one alone.
+//!
+//! The rules that apply to a labelled application and have an `allow` or an `ask` replace
 //! `[defaults] sandboxed` for it, together; `allow = []` thus leaves it nothing. To host
-//! processes, rules only add (with `as-written`) and take. A `deny` beats every `allow`, and
-//! `*` in it is everything. Where a fact is missing, `deny` counts and `allow` does not.
+//! processes, rules only add (with `as-written`) and take. A `deny` beats every `ask`, and that every `allow`;
+//! `*` in a `deny` is everything. Where a fact is missing, `deny` counts and `allow` does not.
 //!
 //! So that nobody gains by hiding who he is, what a rule denies to anybody, and what an
 //! `allow` leaves out, is taken from `namespaced` and `unidentified` as well;
@@ -101,6 +114,7 @@ mod settings;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use capability::BUILT_IN;
 pub use capability::{Capability, CapabilitySet};
@@ -112,6 +126,8 @@ pub use grant::{
     Answer, ClientSerial, Grant, GrantError, GrantId, Grantee, Grants, Lifetime, MAX_GRANTS, NewGrant, StateError,
     StateFile,
 };
+#[cfg(feature = "wayland")]
+pub(crate) use interfaces::class_beside;
 pub use interfaces::{Class, built_in_class, built_in_interfaces};
 pub use rule::WhenDenied;
 pub use settings::{Limits, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
@@ -120,13 +136,18 @@ pub use verdict::{Because, DefaultClass, Effect, Location, Reduction, Standing, 
 #[cfg(doc)]
 use crate::identity::Identity;
 
+/// The interfaces that a policy names itself, each with its capability.
+pub(crate) type Interfaces = BTreeMap<Box<str>, Capability>;
+
 /// Who may do what. Immutable; a changed file is a new policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The names of the policy's own capabilities, in the order of their numbers.
     names: Vec<Box<str>>,
     /// What the policy says of interfaces, beside the table.
-    interfaces: BTreeMap<Box<str>, Capability>,
+    interfaces: Arc<Interfaces>,
+    /// Capabilities of one interface, each with the one that it was taken out of.
+    singles: Vec<(Capability, Capability)>,
     defaults: settings::Defaults,
     rules: Vec<rule::Rule>,
     machine: Machine,
@@ -160,7 +181,8 @@ impl Policy {
         let host = settings::Listed { set: built_in.difference(eval::NOT_IN_STAR), star: true, at: None };
         let mut policy = Self {
             names: Vec::new(),
-            interfaces: BTreeMap::new(),
+            interfaces: Arc::default(),
+            singles: Vec::new(),
             defaults: settings::Defaults { host, ..settings::Defaults::default() },
             rules: Vec::new(),
             machine: Machine::default(),
@@ -198,8 +220,12 @@ impl Policy {
     /// [`Capability::UNCLASSIFIED`].
     #[must_use]
     pub fn class_of(&self, interface: &str) -> Class {
-        let own = self.interfaces.get(interface).copied().map(Class::Capability);
-        own.or_else(|| built_in_class(interface)).unwrap_or(Class::Capability(Capability::UNCLASSIFIED))
+        interfaces::class_beside(&self.interfaces, interface)
+    }
+
+    /// The interfaces that this policy names itself.
+    pub(crate) fn own_interfaces(&self) -> &Arc<Interfaces> {
+        &self.interfaces
     }
 
     /// The known interfaces that need `capability`, the policy's own first.

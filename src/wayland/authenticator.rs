@@ -131,12 +131,13 @@ impl AuthenticatorBuilder {
             );
         }
         warn_of_inability(resolver.support(), &snapshot.policy);
+        let interfaces = Arc::clone(snapshot.policy.own_interfaces());
         Ok(Authenticator {
             inner: Arc::new(Inner {
                 resolver,
                 snapshot: RwLock::new(snapshot),
                 connections: Connections::default(),
-                live: Arc::new(Live::new(self.grace)),
+                live: Arc::new(Live::new(self.grace, interfaces)),
                 refusals: Mutex::default(),
             }),
         })

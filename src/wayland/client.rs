@@ -9,7 +9,7 @@ use super::connections::{OverLimit, Place};
 use super::live::{Change, Event, Live, Rights, next_serial};
 use super::refused::RefusedBind;
 use crate::identity::{Evidence, Identity, InternalTag, Reason};
-use crate::policy::{Capability, CapabilitySet, ClientSerial, Standing, Verdict};
+use crate::policy::{Capability, CapabilitySet, Class, ClientSerial, Interfaces, Standing, Verdict, class_beside};
 
 /// Who a client is and what it may do now.
 ///
@@ -36,6 +36,8 @@ struct Inner {
     change: Mutex<Change>,
     /// The client for the protocol, as soon as a filter was asked about it.
     client: OnceLock<ClientId>,
+    /// What the policy says of interfaces itself; no later policy says otherwise.
+    interfaces: Arc<Interfaces>,
     live: Weak<Live>,
 }
 
@@ -69,16 +71,19 @@ impl Default for ClientAuth {
 impl ClientAuth {
     /// A client whose rights stay what they are.
     pub(crate) fn new(identity: Identity, evidence: Evidence, verdict: Verdict) -> Self {
-        Self::make(next_serial(), identity, evidence, Rights::new(verdict), Basis::Fixed, None, Weak::new())
+        let rights = Rights::new(verdict);
+        Self::make(next_serial(), identity, evidence, rights, Basis::Fixed, None, Weak::new(), Arc::default())
     }
 
     /// A client of our own that sees these capabilities and may use none.
-    pub(super) fn probe(seen: CapabilitySet) -> Self {
+    pub(super) fn probe(seen: CapabilitySet, interfaces: Arc<Interfaces>) -> Self {
         let identity = Identity::Internal(InternalTag::new("wayland-auth"));
         let rights = Rights::that_see(seen);
-        Self::make(next_serial(), identity, Evidence::default(), rights, Basis::Fixed, None, Weak::new())
+        let evidence = Evidence::default();
+        Self::make(next_serial(), identity, evidence, rights, Basis::Fixed, None, Weak::new(), interfaces)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "it is what a client consists of")]
     fn make(
         serial: ClientSerial,
         identity: Identity,
@@ -87,10 +92,11 @@ impl ClientAuth {
         basis: Basis,
         over_limit: Option<OverLimit>,
         live: Weak<Live>,
+        interfaces: Arc<Interfaces>,
     ) -> Self {
         let change = Mutex::new(Change::new(rights.visible()));
         let client = OnceLock::new();
-        let inner = Inner { serial, identity, evidence, over_limit, basis, rights, change, client, live };
+        let inner = Inner { serial, identity, evidence, over_limit, basis, rights, change, client, interfaces, live };
         Self { inner: Arc::new(inner), presence: None }
     }
 
@@ -105,7 +111,9 @@ impl ClientAuth {
         live: &Arc<Live>,
     ) -> Self {
         let rights = Rights::new(verdict);
-        let Self { inner, .. } = Self::make(serial, identity, evidence, rights, basis, None, Arc::downgrade(live));
+        let interfaces = Arc::clone(live.interfaces());
+        let Self { inner, .. } =
+            Self::make(serial, identity, evidence, rights, basis, None, Arc::downgrade(live), interfaces);
         let presence = Presence { inner: Arc::clone(&inner), _place: place };
         let client = Self { inner, presence: Some(Arc::new(presence)) };
         live.arrived(&client);
@@ -115,7 +123,8 @@ impl ClientAuth {
     /// A client that is one too many: it may do nothing.
     pub(super) fn turned_away(identity: Identity, evidence: Evidence, over_limit: OverLimit) -> Self {
         let rights = Rights::new(Verdict::default());
-        Self::make(next_serial(), identity, evidence, rights, Basis::Fixed, Some(over_limit), Weak::new())
+        let interfaces = Arc::default();
+        Self::make(next_serial(), identity, evidence, rights, Basis::Fixed, Some(over_limit), Weak::new(), interfaces)
     }
 
     pub(super) fn basis(&self) -> &Basis {
@@ -192,6 +201,34 @@ impl ClientAuth {
     #[must_use]
     pub fn sees(&self, capability: Capability) -> bool {
         self.inner.rights.sees(capability)
+    }
+
+    /// What the client needs for an interface, by the policy and its table.
+    ///
+    /// Other than a capability that is written down in the compositor, this follows a policy that moves an interface in its
+    /// `[capabilities]`, or names it alone as `interface:NAME`.
+    #[must_use]
+    pub fn class_of(&self, interface: &str) -> Class {
+        class_beside(&self.inner.interfaces, interface)
+    }
+
+    /// Whether the client sees the globals of this interface. This is for filters: a look into a table that never changes,
+    /// and [`sees`](Self::sees).
+    #[must_use]
+    pub fn sees_interface(&self, interface: &str) -> bool {
+        match self.class_of(interface) {
+            Class::Core => true,
+            Class::Capability(capability) => self.sees(capability),
+        }
+    }
+
+    /// Whether the client may use this interface now. This is for requests.
+    #[must_use]
+    pub fn allows_interface(&self, interface: &str) -> bool {
+        match self.class_of(interface) {
+            Class::Core => true,
+            Class::Capability(capability) => self.allows(capability),
+        }
     }
 
     /// How the client stands to `capability` now.

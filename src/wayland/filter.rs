@@ -23,6 +23,25 @@ pub fn allow<C: HasClientAuth + ClientData>(
     move |client| may_see::<C>(client, capability)
 }
 
+/// A filter that shows a global of `interface` to the clients that [see](ClientAuth::sees_interface) it by the policy.
+///
+/// Like [`allow`], but nothing has to be written down twice: the table, and the policy's `[capabilities]` and `interface:NAME`,
+/// say which capability that is.
+///
+/// ```
+/// # use wayland_auth::wayland::{ClientAuth, allow_interface};
+/// # struct ClientState { auth: ClientAuth }
+/// # impl wayland_server::backend::ClientData for ClientState {}
+/// # wayland_auth::impl_client_auth!(ClientState, auth);
+/// let filter = allow_interface::<ClientState>("zwlr_layer_shell_v1");
+/// # let _: &(dyn Fn(&wayland_server::Client) -> bool + Send + Sync) = &filter;
+/// ```
+pub fn allow_interface<C: HasClientAuth + ClientData>(
+    interface: &'static str,
+) -> impl Fn(&Client) -> bool + Clone + Send + Sync + 'static {
+    move |client| may_see_interface::<C>(client, interface)
+}
+
 /// Who a client is; `None` if its data is not a `C`.
 #[must_use]
 pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&ClientAuth> {
@@ -32,12 +51,22 @@ pub fn auth_of<C: HasClientAuth + ClientData>(client: &Client) -> Option<&Client
 /// What a filter answers: for [`gate_global!`](crate::gate_global).
 #[doc(hidden)]
 pub fn may_see<C: HasClientAuth + ClientData>(client: &Client, capability: Capability) -> bool {
+    is_seen::<C>(client, |auth| auth.sees(capability))
+}
+
+/// The same by the interface.
+#[doc(hidden)]
+pub fn may_see_interface<C: HasClientAuth + ClientData>(client: &Client, interface: &str) -> bool {
+    is_seen::<C>(client, |auth| auth.sees_interface(interface))
+}
+
+fn is_seen<C: HasClientAuth + ClientData>(client: &Client, sees: impl Fn(&ClientAuth) -> bool) -> bool {
     match auth_of::<C>(client) {
         Some(auth) => {
             auth.is_client(|| client.id());
-            auth.sees(capability)
+            sees(auth)
         }
-        None => client.get_data::<ProbeData>().is_some_and(|probe| probe.auth.sees(capability)),
+        None => client.get_data::<ProbeData>().is_some_and(|probe| sees(&probe.auth)),
     }
 }
 
@@ -65,13 +94,23 @@ pub(crate) fn data_may_see<C: HasClientAuth + ClientData>(
 ///
 /// ```text
 /// // instead of smithay::delegate_idle_notify!(State):
-/// wayland_auth::gate_global!(State, ClientState, Capability::IDLE_NOTIFY,
-///     [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
+/// wayland_auth::gate_global!(State, ClientState, [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
 /// wayland_server::delegate_dispatch!(State: [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
 /// ```
 #[macro_export]
 macro_rules! gate_global {
+    ($state:ty, $data:ty, [$interface:ty: $user_data:ty] => $inner:ty) => {
+        $crate::gate_global!(@ $state, [$interface: $user_data] => $inner, |client| {
+            use $crate::wayland::__private::Resource as _;
+            $crate::wayland::__private::may_see_interface::<$data>(client, <$interface>::interface().name)
+        });
+    };
     ($state:ty, $data:ty, $capability:expr, [$interface:ty: $user_data:ty] => $inner:ty) => {
+        $crate::gate_global!(@ $state, [$interface: $user_data] => $inner, |client| {
+            $crate::wayland::__private::may_see::<$data>(client, $capability)
+        });
+    };
+    (@ $state:ty, [$interface:ty: $user_data:ty] => $inner:ty, |$client:ident| $may_see:expr) => {
         impl $crate::wayland::__private::GlobalDispatch<$interface, $user_data> for $state {
             fn bind(
                 state: &mut Self,
@@ -92,7 +131,8 @@ macro_rules! gate_global {
             }
 
             fn can_view(client: $crate::wayland::__private::Client, global_data: &$user_data) -> bool {
-                $crate::wayland::__private::may_see::<$data>(&client, $capability)
+                let $client = &client;
+                $may_see
                     && <$inner as $crate::wayland::__private::GlobalDispatch<$interface, $user_data, Self>>::can_view(
                         client,
                         global_data,

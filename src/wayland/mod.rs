@@ -46,12 +46,12 @@ pub use connections::OverLimit;
 pub use context::SandboxContext;
 #[cfg(feature = "protocol")]
 pub(crate) use filter::data_may_see;
-pub use filter::{allow, auth_of};
+pub use filter::{allow, allow_interface, auth_of};
 pub use live::{Cause, Event, RevokedBy, Subscription};
 pub use refused::RefusedBind;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use super::filter::may_see;
-    pub use wayland_server::{Client, DataInit, DisplayHandle, GlobalDispatch, New};
+    pub use super::filter::{may_see, may_see_interface};
+    pub use wayland_server::{Client, DataInit, DisplayHandle, GlobalDispatch, New, Resource};
 }

@@ -234,7 +234,7 @@ fn an_interface_in_the_place_of_a_capability_is_explained() {
     let help = |name: &str| error(&format!("[defaults]\nsandboxed = ['{name}']")).1;
     assert_eq!(
         help("zwlr_layer_shell_v1"),
-        "the interface `zwlr_layer_shell_v1` belongs to the capability `layer-shell`"
+        "the interface `zwlr_layer_shell_v1` belongs to the capability `layer-shell`; alone it is `interface:zwlr_layer_shell_v1`"
     );
     assert_eq!(help("wl_compositor"), "the interface `wl_compositor` is core: every client sees it");
     assert_eq!(help("nothing-like-it"), "");

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::Parser;
+use super::single::PREFIX;
 use crate::policy::capability::{BUILT_IN, CapabilitySet};
 use crate::policy::diagnostics::{did_you_mean, quoted};
 use crate::policy::eval::NOT_IN_STAR;
@@ -113,7 +114,7 @@ impl Parser<'_> {
     /// An array of capabilities, `*` among them, for a key that gives them.
     pub(super) fn listed(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Listed {
         let (set, star) = self.set(value);
-        let set = if star { set.union(self.star()) } else { set };
+        let set = self.with_singles(if star { set.union(self.star()) } else { set });
         let at = Location { file: self.sink.file().clone(), line: self.sink.line(key.span.start) };
         Listed { set, star, at: Some(at) }
     }
@@ -121,7 +122,7 @@ impl Parser<'_> {
     /// An array of capabilities for a key that takes them, where `*` leaves nothing out.
     pub(super) fn denied(&mut self, value: &Spanned<DeValue<'_>>) -> CapabilitySet {
         let (set, star) = self.set(value);
-        if star { ALL } else { set }
+        if star { ALL } else { self.with_singles(set) }
     }
 
     /// What `*` contains.
@@ -137,7 +138,8 @@ impl Parser<'_> {
                 star = true;
             } else if let Some(capability) = self.policy.capability(&name) {
                 set = set.union(CapabilitySet::of([capability]));
-            } else {
+            } else if !name.starts_with(PREFIX) {
+                // What is wrong with a single interface was said when it was met first.
                 let help = self.instead_of_capability(&name);
                 self.sink.error(span, format!("unknown capability {}", quoted(&name)), help);
             }
@@ -154,7 +156,8 @@ impl Parser<'_> {
             return Some(match self.policy.class_of(name) {
                 Class::Core => format!("the interface `{name}` is core: every client sees it"),
                 Class::Capability(c) => {
-                    format!("the interface `{name}` belongs to the capability `{}`", self.policy.capability_name(c))
+                    let whole = self.policy.capability_name(c);
+                    format!("the interface `{name}` belongs to the capability `{whole}`; alone it is `{PREFIX}{name}`")
                 }
             });
         }

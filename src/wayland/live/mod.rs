@@ -29,7 +29,7 @@ pub(super) use registries::Registries;
 pub(super) use rights::Rights;
 
 use super::client::{ClientAuth, Presence};
-use crate::policy::{CapabilitySet, ClientSerial, Grants, StateFile, Verdict};
+use crate::policy::{CapabilitySet, ClientSerial, Grants, Interfaces, StateFile, Verdict};
 
 /// How long a client can bind what was taken from it, if nobody says otherwise.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
@@ -52,6 +52,8 @@ pub(super) struct Live {
     grants: Mutex<Grants>,
     state_file: Mutex<Option<StateFile>>,
     grace: Duration,
+    /// What the policy says of interfaces itself: no later policy may say otherwise.
+    interfaces: Arc<Interfaces>,
     wake: Mutex<Option<Waker>>,
     listeners: Listeners,
 }
@@ -88,8 +90,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Live {
-    pub(super) fn new(grace: Duration) -> Self {
+    pub(super) fn new(grace: Duration, interfaces: Arc<Interfaces>) -> Self {
         Self {
+            interfaces,
             roster: Mutex::default(),
             busy: Mutex::default(),
             probes: Mutex::default(),
@@ -101,6 +104,10 @@ impl Live {
             wake: Mutex::default(),
             listeners: Listeners::default(),
         }
+    }
+
+    pub(super) fn interfaces(&self) -> &Arc<Interfaces> {
+        &self.interfaces
     }
 
     /// Takes in a client that has a connection, and tells of it.
@@ -164,7 +171,7 @@ impl Live {
 
     /// From now on registries can be told.
     pub(super) fn attach(&self, display: &DisplayHandle, make_data: MakeData) -> io::Result<()> {
-        let probes = Probes::new(&display.backend_handle(), make_data)?;
+        let probes = Probes::new(&display.backend_handle(), make_data, &self.interfaces)?;
         *lock(&self.probes) = Some(probes);
         self.wake();
         Ok(())

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use wayland_server::DisplayHandle;
 use wayland_server::backend::{ClientData, ClientId, Handle, WeakHandle};
 
-use crate::policy::{Capability, CapabilitySet};
+use crate::policy::{Capability, CapabilitySet, Interfaces};
 use crate::wayland::ClientAuth;
 
 /// So many clients.
@@ -70,6 +70,7 @@ pub(super) struct Global {
 pub(super) struct Probes {
     display: WeakHandle,
     make_data: MakeData,
+    interfaces: Arc<Interfaces>,
     probes: Vec<Option<Probe>>,
 }
 
@@ -92,10 +93,11 @@ pub(super) enum Known {
 
 impl Probes {
     /// Connects them. The globals may be made before or after.
-    pub(super) fn new(handle: &Handle, make_data: MakeData) -> io::Result<Self> {
-        let mut probes = Self { display: handle.downgrade(), make_data, probes: Vec::new() };
+    pub(super) fn new(handle: &Handle, make_data: MakeData, interfaces: &Arc<Interfaces>) -> io::Result<Self> {
+        let mut probes =
+            Self { display: handle.downgrade(), make_data, interfaces: Arc::clone(interfaces), probes: Vec::new() };
         for number in 0..PROBES {
-            let probe = Probe::new(handle, number, &probes.make_data)?;
+            let probe = Probe::new(handle, number, &probes.make_data, interfaces)?;
             probes.probes.push(Some(probe));
         }
         Ok(probes)
@@ -115,7 +117,7 @@ impl Probes {
                 *place = None;
             }
             if place.is_none() {
-                match Probe::new(&handle, number, &self.make_data) {
+                match Probe::new(&handle, number, &self.make_data, &self.interfaces) {
                     Ok(probe) => *place = Some(probe),
                     Err(error) => tracing::warn!(%error, "the globals cannot be watched"),
                 }
@@ -163,11 +165,11 @@ struct Probe {
 }
 
 impl Probe {
-    fn new(handle: &Handle, number: usize, make_data: &MakeData) -> io::Result<Self> {
+    fn new(handle: &Handle, number: usize, make_data: &MakeData, interfaces: &Arc<Interfaces>) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         theirs.set_nonblocking(true)?;
-        let auth = ClientAuth::probe(seen_by(number));
+        let auth = ClientAuth::probe(seen_by(number), Arc::clone(interfaces));
         let client = DisplayHandle::from(handle.clone()).insert_client(theirs, make_data(auth))?.id();
         let mut probe = Self {
             client,
