@@ -10,6 +10,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "wayland")]
+pub mod ask;
 #[cfg(feature = "audit")]
 pub mod audit;
 pub mod cgroup;

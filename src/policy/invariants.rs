@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::eval::NEVER_FOR_APPS;
 use super::{
     Answer, Because, Capability, CapabilitySet, ClientSerial, Effect, Grantee, Grants, Lifetime, NewGrant, Policy,
-    Verdict,
+    Standing, Verdict,
 };
 use crate::identity::{
     AppId, AppIdentity, Comparison, HostIdentity, Identity, InstanceId, InternalTag, Namespaces, NestedLabel,
@@ -386,7 +386,9 @@ fn a_grant_that_denies_always_wins_and_one_that_has_expired_is_as_if_absent() {
             let capability = Capability::built_in(&grant.capability).unwrap();
             let unnamed = !identity.is_identified() || matches!(&identity, Identity::App(app) if app.engine.is_none());
             if unnamed || grant.grantee.is(&identity) {
-                assert!(!after.visible().contains(capability), "{text}\n{identity:?}\n{grants:?}");
+                let expected = verdict.when_refused(capability);
+                assert!(expected < Standing::Ask, "{text}");
+                assert_eq!(after.standing(capability), expected, "{text}\n{identity:?}\n{grants:?}");
             }
         }
         let mut current = grants.clone();

@@ -17,7 +17,8 @@ impl Policy {
     ///
     /// * A grant that **denies** always counts: for its grantee, wherever on the path of labels it is named; for labels
     ///   that may be its own, if they say less; and for clients whose engine is unknown or that could not be identified,
-    ///   so that nobody gets around it by being one of them.
+    ///   so that nobody gets around it by being one of them. Where a rule has it so, the client still sees the globals,
+    ///   which give nothing ([`Verdict::when_refused`]).
     /// * A grant that **allows** counts for its grantee only, if that is the outermost label, and only where the policy
     ///   left the matter open: by a default, because a rule leaves it out, because it is to be asked for. It gives
     ///   nothing over what a rule denies or may deny, over a cap, over a nested label, over whatever else limited the
@@ -43,7 +44,7 @@ impl Policy {
         let mut builder = Builder::default();
         for (grant, capability) in in_force.iter().filter(|(grant, _)| grant.answer == Answer::Deny) {
             if grant.grantee.may_be(identity) {
-                builder.deny(one(*capability), || because(grant));
+                builder.decide(one(*capability), verdict.when_refused(*capability), || because(grant));
             }
         }
         for (grant, capability) in in_force.iter().filter(|(grant, _)| grant.answer == Answer::Allow) {

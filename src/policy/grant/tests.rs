@@ -156,6 +156,20 @@ fn a_denial_beats_every_allowance_whatever_their_order_and_lifetime() {
 }
 
 #[test]
+fn an_answer_replaces_a_question_and_a_no_looks_as_the_rule_has_it() {
+    let me = Identity::App(app("e", Some("a")));
+    for (when_denied, refused) in [("hide", Standing::Denied), ("empty", Standing::Empty)] {
+        let rule =
+            format!("[[rule]]\nmatch = {{ engine = 'e' }}\nask = ['screen-capture']\nwhen-denied = '{when_denied}'");
+        let policy = policy(&rule);
+        let standing = |grants: &Grants| decide(&policy, &me, grants).standing(CAPTURE);
+        assert_eq!(standing(&Grants::default()), Standing::Ask);
+        assert_eq!(standing(&grants([new(Answer::Allow, "screen-capture")])), Standing::Allowed);
+        assert_eq!(standing(&grants([new(Answer::Deny, "screen-capture")])), refused);
+    }
+}
+
+#[test]
 fn t18_a_denial_is_not_evaded_by_being_less_well_known() {
     let policy = policy(
         "[defaults]\nsandboxed = ['screen-capture']\nnamespaced = ['screen-capture']\nunidentified = ['screen-capture']",
