@@ -2,6 +2,7 @@
 
 mod context;
 mod live;
+mod questions;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +16,7 @@ use wayland_server::ListeningSocket;
 
 pub use context::AuthenticatedContext;
 pub use live::LiveRights;
+pub use questions::Questions;
 
 use crate::wayland::{Authenticator, ClientAuth, SandboxContext};
 

@@ -110,6 +110,7 @@ impl Policy {
                 inner.map(|remedy| format!("for {label}, which is inside: {remedy}"))
             }
             Because::Limited { by, .. } => Some(format!("what limits it is {by}")),
+            Because::NotHeld => Some(format!("`{name}` in `allow` instead")),
             Because::Grant { id, .. } => Some(format!("revoke grant {id}")),
         }
     }

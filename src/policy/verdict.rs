@@ -168,6 +168,8 @@ pub enum Because {
         /// Why that does not have it.
         because: Box<Because>,
     },
+    /// It is to be asked for at use, or to look empty, and this compositor checks no use of it.
+    NotHeld,
     /// Somebody answered while the compositor runs.
     Grant {
         /// The number of the answer.
@@ -194,6 +196,7 @@ impl Because {
             | Self::Internal { .. }
             | Self::Nested { .. }
             | Self::Limited { .. }
+            | Self::NotHeld
             | Self::Grant { .. } => false,
         }
     }
@@ -241,6 +244,7 @@ impl fmt::Display for Because {
             }
             Self::Nested { label, because } => write!(f, "inside it is {}: {because}", harmless(label)),
             Self::Limited { by, because } => write!(f, "{}: {because}", harmless(by)),
+            Self::NotHeld => f.write_str("a rule would have it held at use, which this compositor cannot do"),
             Self::Grant { id, answer: Answer::Allow, lifetime } => write!(f, "grant {id} allows it ({lifetime})"),
             Self::Grant { id, answer: Answer::Deny, lifetime } => write!(f, "grant {id} denies it ({lifetime})"),
         }
@@ -393,6 +397,19 @@ impl Verdict {
         let open = sets.fold(CapabilitySet::EMPTY, CapabilitySet::union).difference(self.allowed).intersection(limit);
         self.open = grantee.map(|grantee| (grantee, open));
         self
+    }
+
+    /// The same for a compositor that checks the uses of `held` only: whatever else is visible without being allowed is
+    /// denied.
+    pub(crate) fn held_at_use(self, held: CapabilitySet) -> Self {
+        let not_held = self.ask.union(self.empty).difference(held);
+        if not_held.is_empty() {
+            return self;
+        }
+        let mut builder = Builder::default();
+        builder.deny(not_held, || Because::NotHeld);
+        builder.base(&self);
+        Self { open: self.open, ..builder.finish() }
     }
 
     /// The same, to which no grant gives anything any more.

@@ -15,7 +15,7 @@ use crate::identity::{
     InvalidId, Namespaces, Provenance, Reason, Resolver, ResolverBuilder, ResolverError, SandboxEngine, Trust,
 };
 use crate::kernel::Support;
-use crate::policy::{Policy, Verdict, WithoutKernelIdentity};
+use crate::policy::{Capability, CapabilitySet, Policy, Verdict, WithoutKernelIdentity};
 
 /// Identifies clients and decides what each may see. Cheap to clone; the clones are one.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Inner {
     pub(super) snapshot: RwLock<Snapshot>,
     connections: Connections,
     pub(super) live: Arc<Live>,
+    /// What the compositor can hold at use.
+    pub(super) holds: CapabilitySet,
     /// What is said of clients that are turned away.
     refusals: Mutex<Throttle>,
 }
@@ -56,6 +58,7 @@ pub struct AuthenticatorBuilder {
     policy: Option<Policy>,
     resolver: ResolverBuilder,
     grace: Duration,
+    holds: CapabilitySet,
 }
 
 /// Why an [`Authenticator`] could not be made.
@@ -107,6 +110,15 @@ impl AuthenticatorBuilder {
         self
     }
 
+    /// Says of which capabilities the compositor checks each use with [`Asker::authorize`](crate::ask::Asker::authorize), so
+    /// that what rules `ask` for can be held, and a denial can look empty. Without this there are none.
+    ///
+    /// Of all others, what is to be asked for or to look empty is hidden: its globals would work as soon as they are seen.
+    pub fn holds(mut self, capabilities: impl IntoIterator<Item = Capability>) -> Self {
+        self.holds = CapabilitySet::of(capabilities);
+        self
+    }
+
     /// Looks up as on a kernel without `PIDFD_GET_INFO` (before Linux 6.13). For tests.
     pub fn without_pidfd_info(mut self) -> Self {
         self.resolver = self.resolver.without_pidfd_info();
@@ -138,6 +150,7 @@ impl AuthenticatorBuilder {
                 snapshot: RwLock::new(snapshot),
                 connections: Connections::default(),
                 live: Arc::new(Live::new(self.grace, interfaces)),
+                holds: self.holds,
                 refusals: Mutex::default(),
             }),
         })
@@ -147,7 +160,7 @@ impl AuthenticatorBuilder {
 impl Authenticator {
     /// Starts making one.
     pub fn builder() -> AuthenticatorBuilder {
-        AuthenticatorBuilder { policy: None, resolver: Resolver::builder(), grace: GRACE }
+        AuthenticatorBuilder { policy: None, resolver: Resolver::builder(), grace: GRACE, holds: CapabilitySet::EMPTY }
     }
 
     /// What this machine can prove.

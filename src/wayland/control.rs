@@ -91,7 +91,7 @@ impl Authenticator {
         self.decide(snapshot, client.identity(), verdict, client.serial())
     }
 
-    /// With the grants that hold now.
+    /// With the grants that hold now; without what this compositor cannot hold.
     pub(super) fn decide(
         &self,
         snapshot: &Snapshot,
@@ -99,7 +99,8 @@ impl Authenticator {
         verdict: Verdict,
         serial: ClientSerial,
     ) -> Verdict {
-        snapshot.policy.decide(identity, verdict, &self.inner.live.grants(), serial, SystemTime::now())
+        let verdict = snapshot.policy.decide(identity, verdict, &self.inner.live.grants(), serial, SystemTime::now());
+        verdict.held_at_use(self.inner.holds)
     }
 
     /// Keeps answers that hold for good in this file, and takes those up that are in it
