@@ -138,7 +138,7 @@ pub(super) struct Limiter {
 
 /// What becomes of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Permit {
     /// It is written, and says what was left out since the last of its kind.
     Write(Dropped),
     /// It is left out, and counted.
@@ -158,13 +158,13 @@ impl Limiter {
         event: &'static str,
         now: Instant,
         forgotten: impl FnMut(Subject, Dropped),
-    ) -> Answer {
+    ) -> Permit {
         let subject = self.room_for(subject, now, forgotten);
         let rate = self.rate;
         let budgets = self.budgets.entry(subject).or_insert_with(|| std::array::from_fn(|_| Budget::full(rate, now)));
         match budgets[kind as usize].take(rate, now, event) {
-            Some(dropped) => Answer::Write(dropped),
-            None => Answer::Drop,
+            Some(dropped) => Permit::Write(dropped),
+            None => Permit::Drop,
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
     /// How many of `times` lines are written, and what the last of them says was left out.
     fn flood(limiter: &mut Limiter, subject: &Subject, kind: Kind, now: Instant, times: usize) -> (usize, Dropped) {
         let answers = (0..times).map(|_| limiter.ask(subject.clone(), kind, "connect", now, nobody_forgotten));
-        let told = |answer| if let Answer::Write(dropped) = answer { Some(dropped) } else { None };
+        let told = |answer| if let Permit::Write(dropped) = answer { Some(dropped) } else { None };
         let written: Vec<Dropped> = answers.filter_map(told).collect();
         let told = written.iter().flat_map(|dropped| dropped.clone()).collect();
         (written.len(), told)
@@ -304,7 +304,7 @@ mod tests {
         let mut told = Vec::new();
         assert_eq!(
             limiter.ask(busy.clone(), Kind::Refusal, "use-denied", now, nobody_forgotten),
-            Answer::Write(Dropped::new())
+            Permit::Write(Dropped::new())
         );
         for _ in 0..3 {
             limiter.ask(busy.clone(), Kind::Refusal, "use-denied", now, nobody_forgotten);
@@ -322,7 +322,7 @@ mod tests {
         let mut limiter = Limiter::new(RATE);
         flood(&mut limiter, &Subject::Host, Kind::Presence, start, 5);
         let later = start + RATE.every * 2;
-        let Answer::Write(dropped) = limiter.ask(Subject::Host, Kind::Presence, "connect", later, nobody_forgotten)
+        let Permit::Write(dropped) = limiter.ask(Subject::Host, Kind::Presence, "connect", later, nobody_forgotten)
         else {
             panic!("nothing came back");
         };

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::json;
 use super::limit::{Dropped, Kind, Subject};
-use crate::identity::{Evidence, Identity};
-use crate::policy::{Location, Policy, PolicyDiff, Verdict};
+use crate::identity::{AppId, Evidence, Identity, InstanceId, SandboxEngine};
+use crate::policy::{Answer, ClientSerial, Grant, GrantId, Grantee, Lifetime, Location, Policy, PolicyDiff, Verdict};
 
 /// Something that happened, and to whom.
 pub(super) struct Entry<'a> {
@@ -47,10 +47,22 @@ pub(super) enum Details<'a> {
     },
     Rights {
         cause: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grant: Option<GrantId>,
         changes: Changes,
     },
+    Grant(GrantLine<'a>),
+    Question {
+        question: u64,
+        grantee: GranteeLine<'a>,
+        capability: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        answer: Option<Answer>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kept: Option<&'static str>,
+    },
     Reload(Reload<'a>),
-    ReloadFailed {
+    Why {
         why: &'a str,
     },
     Dropped {
@@ -99,6 +111,51 @@ pub(super) fn changes(before: &Verdict, now: &Verdict, policy: &Policy) -> Chang
     };
     let changed = policy.capabilities().filter(|c| before.standing(*c) != now.standing(*c));
     changed.map(|c| (policy.capability_name(c).to_owned(), change(c))).collect()
+}
+
+/// What was given to whom, or taken.
+#[derive(Serialize)]
+pub(super) struct GrantLine<'a> {
+    grant: GrantId,
+    grantee: GranteeLine<'a>,
+    capability: &'a str,
+    answer: Answer,
+    lifetime: &'static str,
+    /// The connection that it is for alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<ClientSerial>,
+    /// In seconds since 1970.
+    expires: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+}
+
+impl<'a> GrantLine<'a> {
+    pub(super) fn new(grant: &'a Grant, by: Option<&'static str>) -> Self {
+        let Grant { id, ref grantee, ref capability, answer, lifetime, expires } = *grant;
+        let connection = match lifetime {
+            Lifetime::Connection(serial) => Some(serial),
+            Lifetime::Session | Lifetime::Always => None,
+        };
+        let (grantee, lifetime, expires) = (GranteeLine::new(grantee), lifetime.as_str(), expires.map(seconds));
+        Self { grant: id, grantee, capability, answer, lifetime, connection, expires, by }
+    }
+}
+
+/// Whom a grant or a question is about.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct GranteeLine<'a> {
+    engine: &'a SandboxEngine,
+    app_id: &'a AppId,
+    instance_id: Option<&'a InstanceId>,
+}
+
+impl<'a> GranteeLine<'a> {
+    pub(super) fn new(grantee: &'a Grantee) -> Self {
+        let Grantee { engine, app_id, instance_id } = grantee;
+        Self { engine, app_id, instance_id: instance_id.as_ref() }
+    }
 }
 
 /// So many rules of each list are named.
@@ -177,6 +234,10 @@ impl<'a> Who<'a> {
     }
 }
 
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
 fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
     *count == T::default()
 }
@@ -184,7 +245,7 @@ fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
 impl Entry<'_> {
     /// The line, with its end. If it were too long, what there is room for, and `cut`.
     pub(super) fn line(&self, now: SystemTime, dropped: &Dropped, lost: u64) -> Vec<u8> {
-        let time = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let time = seconds(now);
         let Self { event, client, identity, .. } = *self;
         let line = |identity, details| json::line(&Line { event, time, client, identity, details, dropped, lost });
         let cut = &Details::Cut { cut: true };

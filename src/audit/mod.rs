@@ -33,9 +33,15 @@
 //! | `bind-hidden` | a client was killed because it bound a global that is hidden from it | `interface`, `version`, `name` |
 //! | `bind-refused` | the same for any other bind that is none: of no global, or under another's interface | the same |
 //! | `use-denied` | a client that sees a global may not use it, or not any more | `capability`, `standing`, `because` |
-//! | `rights` | a client may do more or less than before | `cause`; `changes`: by name, each with `before`, `now` and `because` |
+//! | `rights` | a client may do more or less than before | `cause`: `policy`, `expiry`, `state-file`, or `grant` or `revoke` with the number of that in `grant`; `changes`: by name, each with `before`, `now` and `because` |
+//! | `granted` | somebody gave an application something, or took it from it, beside the policy | `grant`: its number; `grantee`: an `engine`, an `app-id` and perhaps an `instance-id`; `capability`; `answer`: `allow` or `deny`; `lifetime`: `session`, `always`, or `connection` with its number in `connection`; `expires`: in seconds since 1970 |
+//! | `expired` | the time of a grant is over | the same |
+//! | `revoked` | a grant was taken back, or its connection is closed, or another took its place | `grant`; `grantee`; `capability`; `answer`; `lifetime`; `expires`; `by`: `command`, `disconnect` or `another` |
+//! | `asked` | the use of a capability waits for somebody's answer | `question`: its number; `grantee`; `capability` |
+//! | `answered` | that answer, or the lack of one, which is a no | `question`; `grantee`; `capability`; `answer`; `kept`: for how long, in a word |
 //! | `reload` | another policy decides | `added`, `removed`: rules, by file and line; `changed`: rules for the same clients, each with `before` and `now`; `sections`: other parts that differ; `clients`: how many may do more or less now, each with a line `rights` |
 //! | `reload-failed` | another policy could not be taken, and the old one stays | `why` |
+//! | `state-not-written` | what was granted for good could not be written down | `why` |
 //! | `dropped` | there will be no other line to say what was left out | `of`: about whom |
 //!
 //! # What is left out
@@ -74,10 +80,10 @@ use wayland_backend::server::DisconnectReason;
 pub use limit::Rate;
 pub use sink::Sink;
 
-use crate::policy::{ClientSerial, Policy};
-use crate::wayland::{Authenticator, Cause, ClientAuth, Event, RefusedBind, Subscription};
-use limit::{Answer, Dropped, Kind, Limiter, Subject};
-use line::{Details, Entry, Reload};
+use crate::policy::{Answer, ClientSerial, Grantee, Policy};
+use crate::wayland::{Authenticator, Cause, ClientAuth, Event, RefusedBind, RevokedBy, Subscription};
+use limit::{Dropped, Kind, Limiter, Permit, Subject};
+use line::{Details, Entry, GrantLine, GranteeLine, Reload};
 
 /// The log of what happens to the clients of an [`Authenticator`]. Cheap to clone; the clones are one.
 ///
@@ -181,18 +187,38 @@ impl Log {
             Event::TurnedAway(client) => self.turned_away(client),
             Event::Changed { client, before, cause } => {
                 let changes = line::changes(before, &client.verdict(), &self.policy);
-                let cause = match cause {
-                    Cause::Policy => "policy",
-                    Cause::Granted(_) => "grant",
-                    Cause::Revoked(_) => "revoke",
-                    Cause::Expired => "expiry",
-                    Cause::StateFile => "state-file",
+                let (cause, grant) = match cause {
+                    Cause::Policy => ("policy", None),
+                    Cause::Granted(id) => ("grant", Some(*id)),
+                    Cause::Revoked(id) => ("revoke", Some(*id)),
+                    Cause::Expired => ("expiry", None),
+                    Cause::StateFile => ("state-file", None),
                 };
-                self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, changes }));
+                self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, grant, changes }));
+            }
+            Event::Granted(grant) => {
+                let details = Details::Grant(GrantLine::new(grant, None));
+                self.record(&of_grantee("granted", &grant.grantee, details));
+            }
+            Event::Revoked { grant, by } => {
+                let (event, by) = match by {
+                    RevokedBy::Command => ("revoked", Some("command")),
+                    RevokedBy::Expiry => ("expired", None),
+                    RevokedBy::Disconnect => ("revoked", Some("disconnect")),
+                    RevokedBy::Another(_) => ("revoked", Some("another")),
+                };
+                self.record(&of_grantee(event, &grant.grantee, Details::Grant(GrantLine::new(grant, by))));
+            }
+            Event::Asked { question, grantee, capability } => self.question(*question, grantee, capability, None),
+            Event::Answered { question, grantee, capability, answer, kept } => {
+                self.question(*question, grantee, capability, Some((*answer, kept)));
             }
             Event::Reloaded { before, after, changed } => self.reloaded(before, after, *changed),
             Event::ReloadFailed { why } => {
-                self.record(&of_the_compositor("reload-failed", Details::ReloadFailed { why }));
+                self.record(&of_the_compositor("reload-failed", Details::Why { why }));
+            }
+            Event::StateNotWritten { why } => {
+                self.record(&of_the_compositor("state-not-written", Details::Why { why }));
             }
             Event::UseDenied { client, capability } => {
                 let verdict = client.verdict();
@@ -204,9 +230,14 @@ impl Log {
                 self.record(&of_client("use-denied", Kind::Refusal, client, details));
             }
             Event::HiddenBind { client, bind } => self.refused_bind(client, bind),
-            // Whose rights changed by it is told of each.
-            Event::Granted(_) | Event::Revoked { .. } | Event::StateNotWritten { .. } => {}
         }
+    }
+
+    fn question(&self, question: u64, grantee: &Grantee, capability: &str, answer: Option<(Answer, &'static str)>) {
+        let event = if answer.is_some() { "answered" } else { "asked" };
+        let (answer, kept) = answer.unzip();
+        let details = Details::Question { question, grantee: GranteeLine::new(grantee), capability, answer, kept };
+        self.record(&of_grantee(event, grantee, details));
     }
 
     /// `clients` of those who are connected may do more or less now.
@@ -265,6 +296,11 @@ fn of_client<'a>(event: &'static str, kind: Kind, client: &'a ClientAuth, detail
     Entry { event, kind, subject: Subject::of(identity), client: serial, identity: Some(identity), details }
 }
 
+fn of_grantee<'a>(event: &'static str, grantee: &Grantee, details: Details<'a>) -> Entry<'a> {
+    let subject = Subject::App(grantee.engine.clone(), Some(grantee.app_id.clone()));
+    Entry { event, kind: Kind::Rights, subject, client: None, identity: None, details }
+}
+
 fn of_the_compositor<'a>(event: &'static str, details: Details<'a>) -> Entry<'a> {
     Entry { event, kind: Kind::Rights, subject: Subject::Compositor, client: None, identity: None, details }
 }
@@ -278,7 +314,7 @@ impl Writer {
         for (subject, dropped) in &forgotten {
             self.say_dropped(subject, dropped);
         }
-        let Answer::Write(dropped) = answer else { return };
+        let Permit::Write(dropped) = answer else { return };
         if !self.write(entry, &dropped) {
             self.limiter.was_not_written(&entry.subject, kind, dropped);
         }

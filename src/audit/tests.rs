@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Capability;
-use crate::identity::{AppId, AppIdentity, Evidence, HostIdentity, Identity, NestedLabel, Provenance, SandboxEngine};
+use crate::identity::{
+    AppId, AppIdentity, Evidence, HostIdentity, Identity, InstanceId, NestedLabel, Provenance, SandboxEngine,
+};
+use crate::policy::{Grant, Grants, Lifetime, NewGrant};
 
 const POLICY: &str = "[[rule]]\nmatch = { engine = 'e', app-id = 'org.example.*' }\nallow = ['screen-capture']\n";
 
@@ -70,6 +73,11 @@ fn events(lines: &[Value]) -> Vec<&str> {
     lines.iter().map(|line| line["event"].as_str().unwrap()).collect()
 }
 
+fn new_grant(grantee: &Grantee, lifetime: Lifetime) -> NewGrant {
+    let grantee = grantee.clone();
+    NewGrant { grantee, capability: "screen-capture".into(), answer: Answer::Allow, lifetime, expires: None }
+}
+
 /// A connection beyond the limit.
 fn one_too_many() -> ClientAuth {
     let policy = Policy::parse("p", "[limits]\nconnections-unidentified = 1").unwrap();
@@ -84,20 +92,33 @@ fn one_too_many() -> ClientAuth {
 
 /// One line of each event.
 fn one_of_each() -> Vec<Value> {
-    let written = Written::new(2);
+    let written = Written::new(3);
     let auth = client(Identity::App(app("org.example.App")));
     written.connect(&auth);
     written.use_layer_shell(&auth);
     let changed = Event::Changed { client: auth.clone(), before: Arc::default(), cause: Cause::Policy };
-    (0..3).for_each(|_| written.0.tell(&changed));
+    (0..4).for_each(|_| written.0.tell(&changed));
     for (number, interface) in ["zwlr_layer_shell_v1", "wl_shm"].into_iter().enumerate() {
         let auth = client(Identity::App(app(&format!("org.example.App{number}"))));
         written.bind(&auth, interface);
         written.go(&auth);
     }
+    let grantee = Grantee::of(&Identity::App(app("org.example.Granted"))).unwrap();
+    let mut grants = Grants::default();
+    let id = grants.insert(new_grant(&grantee, Lifetime::Always)).unwrap();
+    let grant = grants.list().find(|grant| grant.id == id).cloned().unwrap();
+    written.0.tell(&Event::Granted(grant.clone()));
+    written.0.tell(&Event::Revoked { grant: grant.clone(), by: RevokedBy::Expiry });
+    let other = Grant { grantee: Grantee::of(&Identity::App(app("org.example.Revoked"))).unwrap(), ..grant };
+    written.0.tell(&Event::Revoked { grant: other.clone(), by: RevokedBy::Command });
+    let (grantee, capability) = (Grantee::of(&Identity::App(app("org.example.Asks"))).unwrap(), other.capability);
+    written.0.tell(&Event::Asked { question: 1, grantee: grantee.clone(), capability: capability.clone() });
+    let answer = Answer::Deny;
+    written.0.tell(&Event::Answered { question: 1, grantee, capability, answer, kept: "once" });
     written.0.tell(&Event::TurnedAway(one_too_many()));
     written.0.reloaded(&policy(), &Policy::built_in(), 0);
     written.0.tell(&Event::ReloadFailed { why: "it is not there".into() });
+    written.0.tell(&Event::StateNotWritten { why: "no space".into() });
     written.lines()
 }
 
@@ -126,7 +147,8 @@ fn each_line_has_the_members_that_the_documentation_says() {
         match event {
             "dropped" => _ = expected.insert("dropped"),
             "refused" => _ = expected.insert("identity"),
-            "reload" | "reload-failed" => {}
+            "reload" | "reload-failed" | "state-not-written" | "granted" | "revoked" | "expired" | "asked"
+            | "answered" => {}
             _ => expected.extend(["client", "identity"]),
         }
         assert_eq!(got, expected, "{event}");
@@ -194,6 +216,31 @@ fn t35_a_change_of_rights_says_what_changed_and_why() {
     assert_eq!(line["changes"]["layer-shell"], json!({"before": "allowed", "now": "denied", "because": because}));
     // What both have is no change.
     assert!(line["changes"].get("screen-capture").is_none());
+}
+
+#[test]
+fn a_grant_says_whom_it_is_for_and_how_long_it_holds() {
+    let written = Written::new(10);
+    let instance_id = Some(InstanceId::new("7").unwrap());
+    let grantee = Grantee { instance_id, ..Grantee::of(&Identity::App(app("org.example.App"))).unwrap() };
+    let mut grants = Grants::default();
+    let lifetime = Lifetime::Connection(ClientSerial::new(9));
+    let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_millis(4_000_000_000_500));
+    let id = grants.insert(NewGrant { expires, ..new_grant(&grantee, lifetime) }).unwrap();
+    let grant = grants.list().find(|grant| grant.id == id).cloned().unwrap();
+    written.0.tell(&Event::Granted(grant.clone()));
+    written.0.tell(&Event::Revoked { grant: grant.clone(), by: RevokedBy::Command });
+    written.0.tell(&Event::Revoked { grant, by: RevokedBy::Expiry });
+    let auth = client(Identity::App(app("org.example.App")));
+    written.0.tell(&Event::Changed { client: auth, before: Arc::default(), cause: Cause::Granted(id) });
+    let lines = written.lines();
+    assert_eq!(events(&lines), ["granted", "revoked", "expired", "rights"]);
+    assert_eq!(lines[0]["grantee"], json!({"engine": "e", "app-id": "org.example.App", "instance-id": "7"}));
+    let told = |name: &str| lines[0][name].clone();
+    assert_eq!((told("lifetime"), told("connection")), (json!("connection"), json!(9)));
+    assert_eq!((told("answer"), told("expires")), (json!("allow"), json!(4_000_000_000.5)));
+    assert_eq!((&lines[1]["by"], lines[2].get("by")), (&json!("command"), None));
+    assert_eq!((&lines[3]["cause"], &lines[3]["grant"]), (&json!("grant"), &lines[0]["grant"]));
 }
 
 #[test]

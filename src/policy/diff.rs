@@ -153,6 +153,11 @@ allow = ['layer-shell']
             ";;1>1;"
         );
         assert_eq!(shown(&diff(BEFORE, &BEFORE.replace("deny =", "allow ="))), ";;4>4;");
+        assert_eq!(shown(&diff(BEFORE, &BEFORE.replace("deny = ['layer-shell']", "deny = []"))), ";;4>4;");
+        let deny = "deny = ['layer-shell']";
+        for other in ["ask = ['layer-shell']", "deny = ['layer-shell']\nwhen-denied = 'empty'"] {
+            assert_eq!(shown(&diff(BEFORE, &BEFORE.replace(deny, other))), ";;4>4;", "{other}");
+        }
         // About somebody else, it is another rule.
         assert_eq!(shown(&diff(BEFORE, &BEFORE.replace("Game", "Editor"))), "4;4;;");
         // Of two that are the same, one may go.

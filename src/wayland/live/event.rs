@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use crate::policy::{Capability, Grant, GrantId, Policy, Verdict};
+use crate::policy::{Answer, Capability, Grant, GrantId, Grantee, Policy, Verdict};
 use crate::wayland::{ClientAuth, RefusedBind};
 
 /// Something that happened to the clients of an [`Authenticator`](crate::Authenticator).
@@ -60,6 +60,30 @@ pub enum Event {
     StateNotWritten {
         /// Why not.
         why: Arc<str>,
+    },
+    /// The use of a capability waits for somebody's answer.
+    #[non_exhaustive]
+    Asked {
+        /// The number of the question.
+        question: u64,
+        /// Whom it is about.
+        grantee: Grantee,
+        /// The name of the capability.
+        capability: Box<str>,
+    },
+    /// Somebody answered, or nobody did in time, which is a no.
+    #[non_exhaustive]
+    Answered {
+        /// The number of the question.
+        question: u64,
+        /// Whom it is about.
+        grantee: Grantee,
+        /// The name of the capability.
+        capability: Box<str>,
+        /// Yes or no.
+        answer: Answer,
+        /// For how long, in a word.
+        kept: &'static str,
     },
     /// A client used something that it sees and may not use.
     #[non_exhaustive]
