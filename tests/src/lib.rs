@@ -17,6 +17,7 @@ pub mod kinds;
 pub mod offspring;
 pub mod release;
 pub mod server;
+pub mod transcript;
 pub mod wire;
 
 pub use cgroups::TestCgroup;
