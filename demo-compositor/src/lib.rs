@@ -30,6 +30,7 @@ mod handlers;
 mod input;
 mod policy;
 mod program;
+mod reload;
 mod render;
 mod run;
 mod runtime_dir;

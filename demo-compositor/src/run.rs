@@ -20,7 +20,7 @@ use crate::{
     cli::{BackendChoice, Options, OutputSize},
     client_auth,
     error::StartError,
-    policy,
+    policy, reload,
     render::{Backend, Headless},
     runtime_dir, signals,
     state::State,
@@ -73,6 +73,10 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
     let mut state = State::new(display.handle(), handle.clone(), backend, identifier.clone(), audit)?;
     if let Some(authenticator) = &identifier {
         client_auth::serve(&display.handle(), authenticator, &handle)?;
+    }
+    if let Some(path) = options.policy.as_deref().map(reload::absolute) {
+        reload::watch(&path, &handle)?;
+        state.policy_path = Some(path);
     }
     serve(display, &handle)?;
     let socket = accept(socket, identifier, &handle)?;

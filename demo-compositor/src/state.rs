@@ -1,6 +1,6 @@
 //! The state of the compositor, which every event is handled with.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use smithay::{
     backend::renderer::element::memory::MemoryRenderBuffer,
@@ -44,6 +44,10 @@ pub struct State {
     /// Missing only when identification itself is being measured.
     pub(crate) authenticator: Option<Authenticator>,
     pub(crate) audit: Audit,
+    /// The file that the policy is in.
+    pub(crate) policy_path: Option<PathBuf>,
+    /// What is wrong with the file, as long as an older policy holds because of that.
+    pub(crate) policy_error: Option<String>,
 
     pub(crate) space: Space<Window>,
     pub(crate) popups: PopupManager,
@@ -100,6 +104,8 @@ impl State {
             globals,
             authenticator,
             audit,
+            policy_path: None,
+            policy_error: None,
             space,
             popups: PopupManager::default(),
             unmapped: Vec::new(),

@@ -194,7 +194,7 @@ impl Authenticator {
         Some(grant)
     }
 
-    /// Drops the grants that have ended. Returns when to look again.
+    /// Drops the grants that have ended, and looks whether rules have. Returns when to look again.
     fn drop_ended(&self) -> Option<Instant> {
         let now = SystemTime::now();
         let (expired, gone, next) = {
@@ -212,7 +212,9 @@ impl Authenticator {
             let gone: Vec<_> = closed.into_iter().flat_map(|serial| grants.forget_connection(serial)).collect();
             (expired, gone, grants.next_expiry())
         };
-        if !expired.is_empty() {
+        let policy = self.policy();
+        let rule_ended = policy.next_change(self.inner.live.since(now)).is_some_and(|at| at <= now);
+        if rule_ended || !expired.is_empty() {
             self.reconsider(&Cause::Expired);
         }
         for (ended, by) in [(expired, RevokedBy::Expiry), (gone, RevokedBy::Disconnect)] {
@@ -221,7 +223,8 @@ impl Authenticator {
             }
         }
         // The clock of expiries can be set, that of ticks cannot.
-        let left = next?.duration_since(now).unwrap_or_default();
+        let next = [next, policy.next_change(now)].into_iter().flatten().min()?;
+        let left = next.duration_since(now).unwrap_or_default();
         Instant::now().checked_add(left.min(A_WHILE))
     }
 

@@ -42,7 +42,7 @@ pub struct Client {
     removed: Vec<u32>,
     received: usize,
     made: u32,
-    others: Vec<u32>,
+    others: Vec<(u32, u16)>,
     further: Vec<(u32, Vec<Global>)>,
 }
 
@@ -105,7 +105,13 @@ impl Client {
     /// How many events came for the object that [`bind`](Self::bind) or [`capture`](Self::capture) made last.
     #[must_use]
     pub fn events(&self) -> usize {
-        self.others.iter().filter(|&&object| object == self.made).count()
+        self.opcodes().len()
+    }
+
+    /// Which events these were.
+    #[must_use]
+    pub fn opcodes(&self) -> Vec<u16> {
+        self.others.iter().filter(|(object, _)| *object == self.made).map(|(_, opcode)| *opcode).collect()
     }
 
     /// Asks for one more registry; returns its object and what it shows.
@@ -263,7 +269,7 @@ impl Client {
             None if event.object == REGISTRY => &mut self.globals,
             None if event.object == DISPLAY => return Ok(()),
             None => {
-                self.others.push(event.object);
+                self.others.push((event.object, event.opcode));
                 return Ok(());
             }
         };

@@ -115,7 +115,7 @@ pub enum Cause {
     Revoked(GrantId),
     /// Grants from the state file.
     StateFile,
-    /// Grants that expired.
+    /// Rules or grants whose time is over.
     Expired,
 }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use wayland_server::DisplayHandle;
 use wayland_server::backend::DisconnectReason;
@@ -55,6 +55,8 @@ pub(super) struct Live {
     /// What the policy says of interfaces itself: no later policy may say otherwise.
     interfaces: Arc<Interfaces>,
     wake: Mutex<Option<Waker>>,
+    /// When it was last looked whether a rule has ended.
+    looked: Mutex<SystemTime>,
     listeners: Listeners,
 }
 
@@ -102,6 +104,7 @@ impl Live {
             state_file: Mutex::default(),
             grace,
             wake: Mutex::default(),
+            looked: Mutex::new(SystemTime::now()),
             listeners: Listeners::default(),
         }
     }
@@ -134,6 +137,11 @@ impl Live {
 
     pub(super) fn grants(&self) -> MutexGuard<'_, Grants> {
         lock(&self.grants)
+    }
+
+    /// When this was asked before, or this was made. For the next time it is `now`.
+    pub(super) fn since(&self, now: SystemTime) -> SystemTime {
+        std::mem::replace(&mut *lock(&self.looked), now)
     }
 
     /// Taken after `grants`.

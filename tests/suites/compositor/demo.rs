@@ -68,6 +68,21 @@ impl Demo {
         &self.dir
     }
 
+    /// The file of its policy, if it has one.
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.dir.join("policy.toml")
+    }
+
+    /// What it has written to standard error so far.
+    pub(crate) fn errors_so_far(&mut self) -> String {
+        self.running.errors()
+    }
+
+    /// Its process gets a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Outcome {
+        self.running.signal(signal)
+    }
+
     /// The name of its socket.
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -12,6 +12,7 @@ mod flatpak;
 mod globals;
 mod identities;
 mod limits;
+mod live;
 mod peers;
 mod programs;
 mod robustness;
@@ -107,6 +108,12 @@ const TESTS: &[Test] = &[
         Needs::Nothing,
         around::bystander_is_answered_while_a_crowd_connects,
     ),
+    (
+        "t35_policy_file_that_is_written_reaches_clients",
+        Needs::Nothing,
+        live::policy_file_that_is_written_reaches_clients,
+    ),
+    ("t33_policy_file_with_mistakes_changes_nothing", Needs::Nothing, live::policy_file_with_mistakes_changes_nothing),
     ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
     ("windows_are_listed", Needs::Nothing, features::windows_are_listed),
 ];
