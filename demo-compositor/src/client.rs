@@ -15,7 +15,9 @@ use smithay::{
     },
     wayland::compositor::CompositorClientState,
 };
-use wayland_auth::{Capability, ClientAuth, HasClientAuth, RefusedBind, audit::Audit, impl_client_auth};
+use wayland_auth::{
+    Capability, ClientAuth, HasClientAuth, RefusedBind, audit::Audit, impl_client_auth, policy::Standing,
+};
 
 use crate::state::State;
 
@@ -69,6 +71,11 @@ impl State {
 #[must_use]
 pub(crate) fn may(client: &Client, capability: Capability) -> bool {
     client.get_data::<ClientState>().is_some_and(|data| data.client_auth().allows(capability))
+}
+
+/// How `client` stands to `capability` now.
+pub(crate) fn standing(client: &Client, capability: Capability) -> Standing {
+    client.get_data::<ClientState>().map_or(Standing::Denied, |data| data.client_auth().standing(capability))
 }
 
 /// The part of the client's data that belongs to smithay.

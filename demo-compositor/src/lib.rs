@@ -18,6 +18,7 @@
 
 #![deny(unsafe_code)]
 
+mod asking;
 mod cli;
 mod client;
 mod client_auth;

@@ -17,6 +17,7 @@ use wayland_auth::{
 };
 
 use crate::{
+    asking,
     cli::{BackendChoice, Options, OutputSize},
     client_auth,
     error::StartError,
@@ -47,7 +48,8 @@ pub fn run(options: Options) -> Result<u8, StartError> {
 /// If it cannot start. The socket is gone then too.
 pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy)) -> Result<u8, StartError> {
     let policy = policy::load(options.policy.as_deref())?;
-    let authenticator = Authenticator::builder().policy(policy).build().map_err(StartError::Authenticator)?;
+    let authenticator =
+        Authenticator::builder().policy(policy).holds(asking::HELD).build().map_err(StartError::Authenticator)?;
     for line in authenticator.support().to_string().lines() {
         tracing::info!("{line}");
     }
@@ -73,6 +75,7 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
     let mut state = State::new(display.handle(), handle.clone(), backend, identifier.clone(), audit)?;
     if let Some(authenticator) = &identifier {
         client_auth::serve(&display.handle(), authenticator, &handle)?;
+        state.asker = Some(asking::start(authenticator, &handle)?);
     }
     if let Some(path) = options.policy.as_deref().map(reload::absolute) {
         reload::watch(&path, &handle)?;

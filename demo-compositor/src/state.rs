@@ -18,11 +18,11 @@ use smithay::{
     utils::Transform,
     wayland::foreign_toplevel_list::ForeignToplevelHandle,
 };
-use wayland_auth::{Authenticator, audit::Audit};
+use wayland_auth::{Authenticator, ask::Asker, audit::Audit};
 
 use crate::{
-    command::Running, error::StartError, frames::FrameClock, globals::Globals, render, render::Backend,
-    screencopy::Screencopy,
+    command::Running, error::StartError, frames::FrameClock, globals::Globals, handlers::Typists, render,
+    render::Backend, screencopy::Screencopy,
 };
 
 /// The name of the one seat.
@@ -43,6 +43,8 @@ pub struct State {
 
     /// Missing only when identification itself is being measured.
     pub(crate) authenticator: Option<Authenticator>,
+    /// Missing as long as nobody is identified: then nothing is asked, and nothing that is to be asked for is given.
+    pub(crate) asker: Option<Asker>,
     pub(crate) audit: Audit,
     /// The file that the policy is in.
     pub(crate) policy_path: Option<PathBuf>,
@@ -69,6 +71,7 @@ pub struct State {
     pub(crate) backdrop: MemoryRenderBuffer,
     pub(crate) frames: FrameClock,
     pub(crate) screencopy: Screencopy,
+    pub(crate) typists: Typists,
 
     pub(crate) command: Option<Running>,
     pub(crate) exit_status: Option<u8>,
@@ -103,6 +106,7 @@ impl State {
             loop_handle,
             globals,
             authenticator,
+            asker: None,
             audit,
             policy_path: None,
             policy_error: None,
@@ -121,6 +125,7 @@ impl State {
             backend,
             frames: FrameClock::new(),
             screencopy,
+            typists: Typists::default(),
             command: None,
             exit_status: None,
             stopped: false,

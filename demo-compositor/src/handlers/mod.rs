@@ -9,4 +9,6 @@ mod selection;
 mod shm;
 mod toplevel_list;
 mod virtual_keyboard;
+
+pub(crate) use virtual_keyboard::Typists;
 mod xdg_shell;

@@ -43,6 +43,13 @@ pub(crate) enum CaptureError {
 }
 
 impl Pixels {
+    /// Nothing but black.
+    pub(crate) fn black(size: Size<i32, Buffer>) -> Self {
+        let side = |length| usize::try_from(length).unwrap_or(0);
+        let row = side(size.w) * PIXEL;
+        Self { bytes: vec![0; row * side(size.h)], row: row.max(PIXEL) }
+    }
+
     /// The rows, from top to bottom.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes.chunks_exact(self.row)

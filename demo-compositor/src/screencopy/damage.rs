@@ -1,6 +1,9 @@
 //! What a client has not seen yet.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use smithay::utils::{Buffer, Physical, Rectangle, Size, Transform};
 
@@ -12,12 +15,14 @@ const MAX_RECTANGLES: usize = 32;
 pub(super) struct Unseen {
     // Only the one thread of the compositor uses it; user data must be `Sync` nevertheless.
     rectangles: Mutex<Vec<Rectangle<i32, Buffer>>>,
+    /// A client that may see nothing has been shown black.
+    black: AtomicBool,
 }
 
 impl Unseen {
     /// Nothing of an output of this size was seen yet.
     pub(super) fn all_of(size: Size<i32, Physical>) -> Self {
-        Self { rectangles: Mutex::new(vec![in_buffer(Rectangle::from_size(size))]) }
+        Self { rectangles: Mutex::new(vec![in_buffer(Rectangle::from_size(size))]), black: AtomicBool::new(false) }
     }
 
     /// These changed.
@@ -29,6 +34,16 @@ impl Unseen {
             rectangles.clear();
             rectangles.extend(all);
         }
+    }
+
+    /// Whether black was shown.
+    pub(super) fn is_black(&self) -> bool {
+        self.black.load(Ordering::Relaxed)
+    }
+
+    /// Black is shown.
+    pub(super) fn turn_black(&self) {
+        self.black.store(true, Ordering::Relaxed);
     }
 
     /// Whether anything within `region` is to be seen.

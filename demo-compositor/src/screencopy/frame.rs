@@ -12,14 +12,14 @@ use smithay::{
     reexports::wayland_server::{Client, DataInit, Dispatch, DisplayHandle, Resource, protocol::wl_buffer::WlBuffer},
     utils::{Buffer, Clock, Monotonic, Rectangle},
 };
-use wayland_auth::Capability;
+use wayland_auth::{Capability, ask::Outcome};
 use wayland_protocols_wlr::screencopy::v1::server::zwlr_screencopy_frame_v1::{
     self, Error, Flags, ZwlrScreencopyFrameV1,
 };
 
 use super::{damage::Unseen, pool};
 use crate::{
-    client,
+    asking::Held,
     render::{CaptureError, Pixels},
     state::State,
 };
@@ -43,7 +43,7 @@ impl Frame {
 impl Dispatch<ZwlrScreencopyFrameV1, Frame> for State {
     fn request(
         state: &mut Self,
-        _client: &Client,
+        client: &Client,
         resource: &ZwlrScreencopyFrameV1,
         request: zwlr_screencopy_frame_v1::Request,
         frame: &Frame,
@@ -67,8 +67,10 @@ impl Dispatch<ZwlrScreencopyFrameV1, Frame> for State {
             resource.post_error(Error::InvalidBuffer, reason.to_string());
             return;
         }
+        let held = state.begin_use(client, Capability::SCREEN_CAPTURE);
         state.screencopy.waiting.push(Copy {
             resource: resource.clone(),
+            held,
             buffer,
             region,
             with_cursor: frame.with_cursor,
@@ -82,6 +84,8 @@ impl Dispatch<ZwlrScreencopyFrameV1, Frame> for State {
 #[derive(Debug)]
 pub(super) struct Copy {
     resource: ZwlrScreencopyFrameV1,
+    /// Whether it may be made; there may be no answer yet.
+    held: Option<Held>,
     buffer: WlBuffer,
     region: Rectangle<i32, Buffer>,
     with_cursor: bool,
@@ -90,9 +94,24 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Whether there is nothing to be seen that its client has not seen.
+    /// Whether somebody has to answer first, or there is nothing to be seen that its client has not seen.
     pub(super) fn must_wait(&self) -> bool {
-        self.resource.is_alive() && self.unseen.as_ref().is_some_and(|unseen| !unseen.is_any_in(self.region))
+        let seen = |unseen: &Arc<Unseen>, outcome| match outcome {
+            Outcome::Allowed => !unseen.is_any_in(self.region),
+            // A black picture never changes: when something did would be told by it else.
+            Outcome::Empty => unseen.is_black(),
+            Outcome::Denied => false,
+        };
+        self.resource.is_alive()
+            && match self.outcome() {
+                None => true,
+                Some(outcome) => self.unseen.as_ref().is_some_and(|unseen| seen(unseen, outcome)),
+            }
+    }
+
+    /// `None` as long as somebody is asked.
+    fn outcome(&self) -> Option<Outcome> {
+        self.held.as_ref().map_or(Some(Outcome::Denied), Held::outcome)
     }
 
     /// Fills the buffer with what `capture` gives, and tells the client.
@@ -100,13 +119,17 @@ impl Copy {
         if !self.resource.is_alive() {
             return;
         }
-        // Checked again at use: it may have waited for long.
-        let allowed = self.resource.client().is_some_and(|client| client::may(&client, Capability::SCREEN_CAPTURE));
-        if !allowed || !self.buffer.is_alive() {
+        // By what holds now: it may have waited for long.
+        let outcome = self.outcome().unwrap_or(Outcome::Denied);
+        if outcome == Outcome::Denied || !self.buffer.is_alive() {
             self.resource.failed();
             return;
         }
-        let pixels = match capture(self.region, self.with_cursor) {
+        let captured = match outcome {
+            Outcome::Allowed => capture(self.region, self.with_cursor),
+            _ => Ok(Pixels::black(self.region.size)),
+        };
+        let pixels = match captured {
             Ok(pixels) => pixels,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a capture failed");
@@ -121,7 +144,14 @@ impl Copy {
             return;
         }
         self.resource.flags(Flags::empty());
-        if let Some(damage) = self.unseen.as_ref().and_then(|unseen| unseen.take(self.region)) {
+        let damage = self.unseen.as_ref().and_then(|unseen| match outcome {
+            Outcome::Allowed => unseen.take(self.region),
+            _ => {
+                unseen.turn_black();
+                Some(self.region)
+            }
+        });
+        if let Some(damage) = damage {
             let corner = damage.loc - self.region.loc;
             self.resource.damage(
                 corner.x.unsigned_abs(),
