@@ -3,6 +3,7 @@
 mod batch;
 mod clients;
 mod explanation;
+mod grants;
 mod news;
 mod object;
 mod own;
@@ -20,6 +21,7 @@ use wayland_protocols::ext::foreign_toplevel_list::v1::server::ext_foreign_tople
 use wayland_server::{DisplayHandle, Resource};
 
 use crate::policy::Capability;
+use crate::protocol::server::xx_client_auth_admin_v1::XxClientAuthAdminV1;
 use crate::protocol::server::xx_client_auth_manager_v1::XxClientAuthManagerV1;
 use crate::protocol::server::xx_client_auth_monitor_v1::XxClientAuthMonitorV1;
 use crate::wayland::{Authenticator, ClientAuth, HasClientAuth, Subscription, auth_of, data_may_see};
@@ -128,6 +130,7 @@ impl<D: 'static> ClientAuthGlobalsBuilder<D> {
         };
         make(Role::Manager, None).create::<XxClientAuthManagerV1>(display);
         make(Role::Monitor, Some(Capability::IDENTITY_MONITOR)).create::<XxClientAuthMonitorV1>(display);
+        make(Role::Admin, Some(Capability::IDENTITY_ADMIN)).create::<XxClientAuthAdminV1>(display);
         Ok(ClientAuthGlobals { shared, _subscription: subscription })
     }
 }

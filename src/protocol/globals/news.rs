@@ -45,6 +45,7 @@ impl News {
                 self.note(|heard| heard.of(client.serial()));
             }
             Event::Reloaded { .. } => self.note(|heard| heard.all_clients = true),
+            Event::Granted(_) | Event::Revoked { .. } => self.note(|_| ()),
             _ => {}
         }
     }

@@ -6,19 +6,24 @@ use std::sync::Arc;
 use wayland_backend::protocol::{Argument, Message, ProtocolError};
 use wayland_backend::server::{ClientId, DisconnectReason, Handle, ObjectData, ObjectId};
 use wayland_protocols::ext::foreign_toplevel_list::v1::server::ext_foreign_toplevel_handle_v1::ExtForeignToplevelHandleV1;
-use wayland_server::{DisplayHandle, Resource};
+use wayland_server::{DisplayHandle, Resource, WEnum};
 
 use super::batch::{halves, whole};
 use super::explanation;
+use super::grants::{self, Failure, Wanted, Whom};
 use super::own::TooMany;
 use super::shared::Shared;
 use super::text::Names;
-use crate::policy::{Capability, ClientSerial};
+use crate::identity::Identity;
+use crate::policy::{Capability, ClientSerial, GrantId};
 use crate::protocol::server::{
+    xx_client_auth_admin_v1::{self as admin, XxClientAuthAdminV1},
     xx_client_auth_clients_v1::{self as clients, XxClientAuthClientsV1},
     xx_client_auth_explanation_v1::XxClientAuthExplanationV1,
+    xx_client_auth_grants_v1::{self as list, XxClientAuthGrantsV1},
     xx_client_auth_manager_v1::{self as manager, XxClientAuthManagerV1},
     xx_client_auth_monitor_v1::{self as monitor, XxClientAuthMonitorV1},
+    xx_client_auth_result_v1::XxClientAuthResultV1,
     xx_client_auth_toplevel_identity_v1::XxClientAuthToplevelIdentityV1,
 };
 use crate::wayland::ClientAuth;
@@ -30,6 +35,8 @@ pub(super) enum Role {
     Own,
     Monitor,
     Clients,
+    Admin,
+    Grants,
     /// It says what it has to say when it is made; there is nothing to ask of it.
     Inert,
 }
@@ -76,6 +83,8 @@ impl<D: 'static> ObjectData<D> for Object<D> {
             Role::Manager => request.of_manager(message),
             Role::Monitor => request.of_monitor(state, message),
             Role::Clients => request.of_clients(message),
+            Role::Admin => request.of_admin(message),
+            Role::Grants => request.of_grants(message),
             Role::Own | Role::Inert => Role::Inert,
         };
         // The backend wants data for what a request creates, and for nothing else.
@@ -86,7 +95,8 @@ impl<D: 'static> ObjectData<D> for Object<D> {
         match self.role {
             Role::Own => self.context.shared.objects().own.remove(&client, &id),
             Role::Clients => self.context.shared.objects().clients.remove(&id),
-            Role::Manager | Role::Monitor | Role::Inert => {}
+            Role::Grants => self.context.shared.objects().grants.remove(&id),
+            Role::Manager | Role::Monitor | Role::Admin | Role::Inert => {}
         }
     }
 }
@@ -175,6 +185,80 @@ impl<D> Request<'_, D> {
         }
         Role::Inert
     }
+
+    fn of_admin(&self, message: Message<ObjectId, OwnedFd>) -> Role {
+        let Some((resource, request)) = self.parse::<XxClientAuthAdminV1>(message) else { return Role::Inert };
+        let (Some(id), Context { shared, auth, .. }) = (&self.new, self.context) else { return Role::Inert };
+        let authenticator = &shared.authenticator;
+        // Which objects a client has made says nothing: what it may do now does.
+        let may = may_administrate(auth);
+        let wanted = match request {
+            admin::Request::GetGrants { .. } => {
+                shared.objects().grants.add(id.clone(), auth.clone());
+                return Role::Grants;
+            }
+            admin::Request::Revoke { id_hi, id_lo, disposition: WEnum::Value(disposition), .. } => {
+                let revoke = || {
+                    let disconnect = disposition == admin::Disposition::Disconnect;
+                    grants::revoke(authenticator, GrantId::new(whole(id_hi, id_lo)), disconnect)
+                };
+                let revoked = if may { revoke() } else { Err(Failure::not_permitted()) };
+                if let Ok(result) = XxClientAuthResultV1::from_id(self.display, id.clone()) {
+                    match revoked {
+                        Ok(()) => result.revoked(),
+                        Err(failure) => failure.tell(&result),
+                    }
+                }
+                return Role::Inert;
+            }
+            admin::Request::GrantClient { serial_hi, serial_lo, capability, answer, lifetime, seconds, .. } => {
+                let whom = Whom::Client(ClientSerial::new(whole(serial_hi, serial_lo)));
+                (whom, capability, answer, lifetime, seconds)
+            }
+            admin::Request::GrantApp { engine, app_id, instance_id, capability, answer, lifetime, seconds, .. } => {
+                (Whom::App { engine, app_id, instance_id }, capability, answer, lifetime, seconds)
+            }
+            admin::Request::Revoke { .. } => return self.invalid(&resource),
+            _ => return Role::Inert,
+        };
+        let (whom, capability, WEnum::Value(answer), WEnum::Value(lifetime), seconds) = wanted else {
+            return self.invalid(&resource);
+        };
+        let wanted = Wanted { whom, capability, answer, lifetime, seconds };
+        let granted = if may { grants::grant(authenticator, wanted) } else { Err(Failure::not_permitted()) };
+        if let Ok(result) = XxClientAuthResultV1::from_id(self.display, id.clone()) {
+            match granted {
+                Ok(id) => {
+                    let (hi, lo) = halves(id.get());
+                    result.granted(hi, lo);
+                }
+                Err(failure) => failure.tell(&result),
+            }
+        }
+        Role::Inert
+    }
+
+    /// The client is ended for a value that no enum has.
+    fn invalid(&self, resource: &XxClientAuthAdminV1) -> Role {
+        resource.post_error(admin::Error::InvalidValue, "an argument is not a value of its enum");
+        Role::Inert
+    }
+
+    fn of_grants(&self, message: Message<ObjectId, OwnedFd>) -> Role {
+        let Some((resource, request)) = self.parse::<XxClientAuthGrantsV1>(message) else { return Role::Inert };
+        if let list::Request::Read = request {
+            let shared = &self.context.shared;
+            shared.dispatch();
+            shared.objects().grants.read(self.display, &shared.authenticator, &resource.id());
+        }
+        Role::Inert
+    }
+}
+
+/// No policy gives it to an application or to who is not known; that is looked at here once more.
+pub(super) fn may_administrate(auth: &ClientAuth) -> bool {
+    let can = matches!(auth.identity(), Identity::Host(_) | Identity::Internal(_));
+    can && auth.allows(Capability::IDENTITY_ADMIN)
 }
 
 fn tell_toplevel(answer: &XxClientAuthToplevelIdentityV1, found: Option<&ClientAuth>) {

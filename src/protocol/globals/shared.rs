@@ -7,6 +7,7 @@ use wayland_server::DisplayHandle;
 use wayland_server::backend::WeakHandle;
 
 use super::clients::ClientLists;
+use super::grants::GrantLists;
 use super::news::News;
 use super::own::OwnObjects;
 use crate::wayland::Authenticator;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
 pub(super) struct Objects {
     pub(super) own: OwnObjects,
     pub(super) clients: ClientLists,
+    pub(super) grants: GrantLists,
 }
 
 impl Shared {
@@ -44,5 +46,6 @@ impl Shared {
         let mut objects = self.objects();
         objects.own.tell_changes(&display, &self.authenticator.policy());
         objects.clients.tell_changes(&display, &self.authenticator, &heard);
+        objects.grants.tell_changes(&display, &self.authenticator);
     }
 }
