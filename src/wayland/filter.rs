@@ -132,7 +132,8 @@ macro_rules! gate_global {
 
             fn can_view(client: $crate::wayland::__private::Client, global_data: &$user_data) -> bool {
                 let $client = &client;
-                $may_see
+                let may_see: bool = $may_see;
+                may_see
                     && <$inner as $crate::wayland::__private::GlobalDispatch<$interface, $user_data, Self>>::can_view(
                         client,
                         global_data,

@@ -38,6 +38,9 @@ enum Command {
     Explain(explain::ExplainArgs),
     Clients(live::ClientsArgs),
     Learn(learn::LearnArgs),
+    Grant(live::GrantArgs),
+    Grants(live::GrantsArgs),
+    Revoke(live::RevokeArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -54,6 +57,9 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Clients(args) => live::clients(&args),
         Command::Learn(args) => learn::learn(&args),
+        Command::Grant(args) => live::grant(&args),
+        Command::Grants(args) => live::grants(&args),
+        Command::Revoke(args) => live::revoke(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

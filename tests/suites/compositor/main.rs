@@ -10,6 +10,7 @@ mod demo;
 mod features;
 mod flatpak;
 mod globals;
+mod grants;
 mod identities;
 mod limits;
 mod live;
@@ -114,6 +115,18 @@ const TESTS: &[Test] = &[
         live::policy_file_that_is_written_reaches_clients,
     ),
     ("t33_policy_file_with_mistakes_changes_nothing", Needs::Nothing, live::policy_file_with_mistakes_changes_nothing),
+        "t35_grant_reaches_a_connected_client_and_nobody_else",
+        Needs::Nothing,
+        grants::grant_reaches_a_connected_client_and_nobody_else,
+    ),
+    ("revoke_can_disconnect", Needs::Nothing, grants::revoke_can_disconnect),
+    (
+        "t27_grants_that_cannot_be_are_refused_with_a_reason",
+        Needs::Nothing,
+        grants::grants_that_cannot_be_are_refused_with_a_reason,
+    ),
+    ("t36_applications_administrate_nothing", Needs::Nothing, grants::applications_administrate_nothing),
+    ("tool_says_what_is_missing", Needs::Nothing, grants::the_tool_says_what_is_missing),
     ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
     ("windows_are_listed", Needs::Nothing, features::windows_are_listed),
 ];

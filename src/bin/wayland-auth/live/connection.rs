@@ -1,10 +1,13 @@
 //! The connection to the compositor of this session.
 
 use wayland_auth::protocol::client::{
+    xx_client_auth_admin_v1::XxClientAuthAdminV1,
     xx_client_auth_clients_v1::{self as clients, XxClientAuthClientsV1},
     xx_client_auth_explanation_v1::{self as explanation, XxClientAuthExplanationV1},
+    xx_client_auth_grants_v1::{self as grants, XxClientAuthGrantsV1},
     xx_client_auth_manager_v1::XxClientAuthManagerV1,
     xx_client_auth_monitor_v1::XxClientAuthMonitorV1,
+    xx_client_auth_result_v1::{self as result, XxClientAuthResultV1},
     xx_client_auth_self_v1::{self as own, XxClientAuthSelfV1},
 };
 use wayland_client::protocol::wl_registry::{self, WlRegistry};
@@ -27,6 +30,8 @@ pub(crate) struct Inbox {
     held_for: Option<String>,
     pub(crate) clients: Vec<clients::Event>,
     pub(crate) explanation: Vec<explanation::Event>,
+    pub(crate) grants: Vec<grants::Event>,
+    pub(crate) results: Vec<result::Event>,
 }
 
 impl Compositor {
@@ -136,10 +141,13 @@ macro_rules! kept {
 kept! {
     XxClientAuthClientsV1, clients::Event => clients;
     XxClientAuthExplanationV1, explanation::Event => explanation;
+    XxClientAuthGrantsV1, grants::Event => grants;
+    XxClientAuthResultV1, result::Event => results;
 }
 
 wayland_client::delegate_noop!(Inbox: ignore XxClientAuthManagerV1);
 wayland_client::delegate_noop!(Inbox: ignore XxClientAuthMonitorV1);
+wayland_client::delegate_noop!(Inbox: ignore XxClientAuthAdminV1);
 
 /// The value of an enum, if this program knows it.
 pub(crate) fn known<T>(value: WEnum<T>) -> Option<T> {

@@ -3,5 +3,7 @@
 mod clients;
 mod connection;
 mod entry;
+mod grants;
 
 pub(crate) use clients::{ClientsArgs, clients, explain_client};
+pub(crate) use grants::{GrantArgs, GrantsArgs, RevokeArgs, grant, grants, revoke};
