@@ -39,9 +39,6 @@ pub(crate) fn window(world: &World) -> Outcome {
     learner.end(0)?.finished.expect(0)
 }
 
-/// How many answers are asked for, each with 12 bytes; each answer has 24.
-const MANY: u32 = 60_000;
-
 fn syncs(ids: std::ops::Range<u32>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     for id in ids {
@@ -63,18 +60,36 @@ fn expect_answers(mut from: impl Read, ids: std::ops::Range<u32>) -> Outcome {
     Ok(())
 }
 
-pub(crate) fn flood(world: &World) -> Outcome {
-    let mut demo = Demo::start(world, None)?;
+/// Some megabytes of requests that nothing answers, in one go, and the answer to what comes last.
+pub(crate) fn flood_of_requests(world: &World) -> Outcome {
+    const MANY: usize = 200_000;
+    let demo = Demo::start(world, None)?;
     let learner = Learner::start(world, &demo, None)?;
-    let stream = learner.connect()?;
+    let mut client = learner.client()?;
+    let compositor = client.globals().iter().find(|global| global.interface == "wl_compositor").context("none")?.name;
+    ensure_eq!(client.bind(compositor, "wl_compositor", 1)?, Answer::Done);
+    // The number of the last answer is free again.
+    let (compositor, surface) = (client.last_object(), client.last_object() + 1);
+    let damage = [0, 0, 1, 1].map(u32::to_ne_bytes).concat();
+    let mut bytes = message(compositor, 0, &surface.to_ne_bytes())?;
+    bytes.extend(message(surface, 2, &damage)?.repeat(MANY));
+    ensure_eq!(client.send(&bytes)?, Answer::Done);
+    learner.end(0)?.finished.expect(0)
+}
+
+/// Many answers, as many at a time as the compositor holds back for a client that does not read.
+pub(crate) fn flood_of_events(world: &World) -> Outcome {
+    const MANY: u32 = 60_000;
+    const AT_A_TIME: u32 = 1000;
+    let demo = Demo::start(world, None)?;
+    let learner = Learner::start(world, &demo, None)?;
+    let mut stream = learner.connect()?;
     stream.set_read_timeout(Some(PATIENCE)).context("timeout")?;
-    stream.set_write_timeout(Some(PATIENCE)).context("timeout")?;
-    let mut writer = stream.try_clone().context("clone")?;
-    let bytes = syncs(2..2 + MANY)?;
-    let written = std::thread::spawn(move || writer.write_all(&bytes));
-    expect_answers(&stream, 2..2 + MANY)?;
-    written.join().map_err(|_| "the writer panicked")?.context("write")?;
-    demo.expect_alive()?;
+    for first in (2..2 + MANY).step_by(AT_A_TIME as usize) {
+        let ids = first..first + AT_A_TIME;
+        stream.write_all(&syncs(ids.clone())?).context("write")?;
+        expect_answers(&stream, ids)?;
+    }
     learner.end(0)?.finished.expect(0)
 }
 
@@ -84,7 +99,7 @@ pub(crate) fn never_reads(world: &World) -> Outcome {
     let learner = Learner::start(world, &demo, None)?;
     let stuck = learner.connect()?;
     stuck.set_nonblocking(true).context("nonblocking")?;
-    let bytes = syncs(2..2 + MANY)?;
+    let bytes = syncs(2..60_000)?;
     let mut asked = 0;
     let deadline = std::time::Instant::now() + PATIENCE;
     while asked < bytes.len() && std::time::Instant::now() < deadline {

@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_that_wait_are_closed_on_exec() {
+        let mut pipe = pipe();
+        put(&pipe.client, &message(8), 3);
+        pipe.take().unwrap();
+        let flags: Vec<_> = pipe.flow.fds.iter().map(|(_, fd)| rustix::io::fcntl_getfd(fd).unwrap()).collect();
+        assert_eq!(flags, [rustix::io::FdFlags::CLOEXEC; 3]);
+    }
+
+    #[test]
     fn descriptors_of_a_message_that_comes_in_parts_are_there_before_its_end() {
         let mut pipe = pipe();
         let bytes = message(64);
