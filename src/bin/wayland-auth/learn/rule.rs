@@ -55,13 +55,17 @@ pub(super) struct Lesson<'a> {
 impl<'a> Lesson<'a> {
     /// Draws the conclusion. The policy says which capability an interface needs.
     pub(super) fn of(whom: Whom<'a>, record: &'a Record, policy: &'a Policy) -> Self {
+        Self::with(whom, record, policy, single_interfaces_have_names())
+    }
+
+    /// The same; `single` is whether a rule can name an interface by itself.
+    fn with(whom: Whom<'a>, record: &'a Record, policy: &'a Policy, single: bool) -> Self {
         let mut by_capability = BTreeMap::<Capability, Vec<(&str, Seen)>>::new();
         for (interface, seen) in record.interfaces() {
             if let Some(capability) = policy.class_of(interface).capability() {
                 by_capability.entry(capability).or_default().push((interface, seen));
             }
         }
-        let single = single_interfaces_have_names();
         let (mut allow, mut never) = (Vec::new(), Vec::new());
         for (capability, announced) in by_capability {
             let used: Vec<String> =
@@ -218,6 +222,22 @@ mod tests {
     #[test]
     fn what_was_bound_alone_is_not_given() {
         assert_eq!(words(&[("zwlr_screencopy_manager_v1", false), ("zwlr_layer_shell_v1", true)]), ["layer-shell"]);
+    }
+
+    #[test]
+    fn what_is_used_in_part_is_given_by_the_interfaces_name() {
+        let policy = Policy::built_in();
+        let words = |globals: &[(&str, bool)]| -> Vec<String> {
+            let record = record(globals);
+            let lesson = Lesson::with(Whom { engine: None, app_id: None }, &record, &policy, true);
+            lesson.allow.into_iter().map(|entry| entry.word).collect()
+        };
+        let (one, twin) = ("zwlr_data_control_manager_v1", "ext_data_control_manager_v1");
+        assert_eq!(words(&[(one, true)]), ["clipboard-manager"]);
+        assert_eq!(words(&[(one, true), (twin, true)]), ["clipboard-manager"]);
+        assert_eq!(words(&[(one, true), (twin, false)]), ["interface:zwlr_data_control_manager_v1"]);
+        // What nobody knows has nothing in common: `unclassified` would give all of it.
+        assert_eq!(words(&[("xx_one_v1", true), ("xx_two_v1", true)]), ["interface:xx_one_v1", "interface:xx_two_v1"]);
     }
 
     #[test]
