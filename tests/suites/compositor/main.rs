@@ -115,6 +115,7 @@ const TESTS: &[Test] = &[
         live::policy_file_that_is_written_reaches_clients,
     ),
     ("t33_policy_file_with_mistakes_changes_nothing", Needs::Nothing, live::policy_file_with_mistakes_changes_nothing),
+    (
         "t35_grant_reaches_a_connected_client_and_nobody_else",
         Needs::Nothing,
         grants::grant_reaches_a_connected_client_and_nobody_else,
