@@ -68,6 +68,10 @@ pub(super) enum Details<'a> {
     Dropped {
         of: &'a Subject,
     },
+    /// Whom the labels of its directories name now.
+    Relabelled {
+        now: String,
+    },
     /// What there is no room for.
     Cut {
         cut: bool,

@@ -193,6 +193,7 @@ impl Log {
                     Cause::Revoked(id) => ("revoke", Some(*id)),
                     Cause::Expired => ("expiry", None),
                     Cause::StateFile => ("state-file", None),
+                    Cause::Relabelled => ("relabel", None),
                 };
                 self.record(&of_client("rights", Kind::Rights, client, Details::Rights { cause, grant, changes }));
             }
@@ -230,6 +231,12 @@ impl Log {
                 self.record(&of_client("use-denied", Kind::Refusal, client, details));
             }
             Event::HiddenBind { client, bind } => self.refused_bind(client, bind),
+            Event::Relabelled { client, identity } => {
+                let details = Details::Relabelled { now: identity.to_string() };
+                self.record(&of_client("relabelled", Kind::Rights, client, details));
+            }
+            // This is in the program's own log.
+            Event::LabelsNotWatched { .. } => {}
         }
     }
 

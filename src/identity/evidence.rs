@@ -100,6 +100,9 @@ pub struct CgroupEvidence {
     pub id: CgroupId,
     /// Its path from the root of our cgroup namespace.
     pub path: String,
+    /// The same as the kernel has it.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) raw_path: Box<[u8]>,
 }
 
 /// What one directory says.

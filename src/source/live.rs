@@ -1,11 +1,13 @@
 //! What makes rights change in time.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use calloop::generic::Generic;
 use calloop::ping::{PingSource, make_ping};
 use calloop::timer::{TimeoutAction, Timer};
-use calloop::{EventSource, Poll, PostAction, Readiness, Token, TokenFactory};
+use calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory};
 
 use crate::wayland::Authenticator;
 
@@ -18,6 +20,8 @@ pub struct LiveRights {
     authenticator: Authenticator,
     /// Somebody changed something.
     wake: PingSource,
+    /// The label of a client changed.
+    labels: Generic<OwnedFd>,
     /// Something has become due.
     timer: Timer,
 }
@@ -30,8 +34,9 @@ impl LiveRights {
     /// If there is no file descriptor left.
     pub fn new(authenticator: Authenticator) -> io::Result<Self> {
         let (ping, wake) = make_ping()?;
+        let labels = Generic::new(authenticator.watch_labels()?, Interest::READ, Mode::Level);
         authenticator.on_wake(move || ping.ping());
-        Ok(Self { authenticator, wake, timer: Timer::immediate() })
+        Ok(Self { authenticator, wake, labels, timer: Timer::immediate() })
     }
 }
 
@@ -47,6 +52,10 @@ impl EventSource for LiveRights {
     {
         let mut is_due = false;
         self.wake.process_events(readiness, token, |(), ()| is_due = true).map_err(io::Error::other)?;
+        self.labels.process_events(readiness, token, |_, _| {
+            is_due = true;
+            Ok(PostAction::Continue)
+        })?;
         self.timer.process_events(readiness, token, |_, ()| {
             is_due = true;
             TimeoutAction::Drop
@@ -64,16 +73,19 @@ impl EventSource for LiveRights {
 
     fn register(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
         self.wake.register(poll, tokens)?;
+        self.labels.register(poll, tokens)?;
         self.timer.register(poll, tokens)
     }
 
     fn reregister(&mut self, poll: &mut Poll, tokens: &mut TokenFactory) -> calloop::Result<()> {
         self.wake.reregister(poll, tokens)?;
+        self.labels.reregister(poll, tokens)?;
         self.timer.reregister(poll, tokens)
     }
 
     fn unregister(&mut self, poll: &mut Poll) -> calloop::Result<()> {
         self.timer.unregister(poll)?;
+        self.labels.unregister(poll)?;
         self.wake.unregister(poll)
     }
 }

@@ -1,6 +1,6 @@
 //! The one object that a compositor keeps.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -154,6 +154,18 @@ impl AuthenticatorBuilder {
                 refusals: Mutex::default(),
             }),
         })
+    }
+}
+
+impl Inner {
+    /// Who a client with this evidence would be by what its directories say now.
+    pub(super) fn identity_now(
+        &self,
+        evidence: &Evidence,
+        snapshot: &Snapshot,
+        each: &mut dyn FnMut(BorrowedFd<'_>) -> std::io::Result<()>,
+    ) -> Result<Option<Identity>, String> {
+        self.resolver.look_again(evidence, &snapshot.trust, each)
     }
 }
 

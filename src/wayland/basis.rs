@@ -33,26 +33,35 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// What a client that is connected may do by this policy. Its identity stays, but for what the policy has a say in.
+    /// What a client may do by this policy, without any grants.
     pub(super) fn verdict(&self, client: &ClientAuth) -> Verdict {
+        self.verdict_with(client, |_, verdict| verdict)
+    }
+
+    /// The same with what else counts for whoever it is. Its identity stays, but for what the policy has a say in; who its
+    /// labels say it is by now limits it.
+    pub(super) fn verdict_with(&self, client: &ClientAuth, add: impl Fn(&Identity, Verdict) -> Verdict) -> Verdict {
         let evidence = client.evidence();
-        let (by_kernel, verdict) = match client.basis() {
+        let (by_kernel, context) = match client.basis() {
             Basis::Fixed => return Verdict::clone(&client.verdict()),
-            Basis::Kernel { as_before } => {
-                let identity = self.identity_now(client.identity(), *as_before, evidence);
-                let verdict = self.policy.evaluate(&identity);
-                (identity, verdict)
-            }
+            Basis::Kernel { as_before } => (self.identity_now(client.identity(), *as_before, evidence), None),
             Basis::Context { by_kernel, as_before, context } => {
-                let identity = self.identity_now(by_kernel, *as_before, evidence);
-                (identity.clone(), self.sandboxed(identity, evidence, context).1)
+                (self.identity_now(by_kernel, *as_before, evidence), Some(context))
             }
         };
-        if self.resolver.trusts(&by_kernel, evidence, self.trust) {
-            return verdict;
-        }
-        let stranger = Identity::unidentified(Reason::ForeignUid(evidence.credentials.uid));
-        verdict.intersect(&self.policy.evaluate(&stranger), "the users whom [trust] lists")
+        let of = |by_kernel: &Identity| {
+            let (identity, verdict) = match context {
+                Some(context) => self.sandboxed(by_kernel.clone(), evidence, context),
+                None => (by_kernel.clone(), self.policy.evaluate(by_kernel)),
+            };
+            if self.resolver.trusts(by_kernel, evidence, self.trust) {
+                return add(&identity, verdict);
+            }
+            let stranger = Identity::unidentified(Reason::ForeignUid(evidence.credentials.uid));
+            add(&identity, verdict.intersect(&self.policy.evaluate(&stranger), "the users whom [trust] lists"))
+        };
+        let further = client.further_identities();
+        further.iter().fold(of(&by_kernel), |verdict, now| verdict.intersect(&of(now), "the label that it has now"))
     }
 
     /// Who a client of a security context is, and what it may do.

@@ -1,6 +1,6 @@
 //! What the compositor keeps of each client.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use wayland_server::backend::ClientId;
 
@@ -25,6 +25,9 @@ pub struct ClientAuth {
     presence: Option<Arc<Presence>>,
 }
 
+/// So many labels are told apart after the first.
+const MAX_IDENTITIES: usize = 8;
+
 #[derive(Debug)]
 struct Inner {
     serial: ClientSerial,
@@ -34,6 +37,7 @@ struct Inner {
     basis: Basis,
     rights: Rights,
     change: Mutex<Change>,
+    further: Mutex<Vec<Identity>>,
     /// The client for the protocol, as soon as a filter was asked about it.
     client: OnceLock<ClientId>,
     /// What the policy says of interfaces itself; no later policy says otherwise.
@@ -96,7 +100,9 @@ impl ClientAuth {
     ) -> Self {
         let change = Mutex::new(Change::new(rights.visible()));
         let client = OnceLock::new();
-        let inner = Inner { serial, identity, evidence, over_limit, basis, rights, change, client, interfaces, live };
+        let further = Mutex::default();
+        let inner =
+            Inner { serial, identity, evidence, over_limit, basis, rights, change, further, client, interfaces, live };
         Self { inner: Arc::new(inner), presence: None }
     }
 
@@ -129,6 +135,22 @@ impl ClientAuth {
 
     pub(super) fn basis(&self) -> &Basis {
         &self.inner.basis
+    }
+
+    /// Who its directories said it is after it connected, each once.
+    pub(super) fn further_identities(&self) -> Vec<Identity> {
+        self.inner.further.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes down who it would be now; whether that is new. Who changes his label too often is nobody for good.
+    pub(super) fn note_identity(&self, by_kernel: &Identity, now: &Identity) -> bool {
+        let mut further = self.inner.further.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == by_kernel || further.contains(now) || further.len() > MAX_IDENTITIES {
+            return false;
+        }
+        let is_one_too_many = further.len() == MAX_IDENTITIES;
+        further.push(if is_one_too_many { Identity::unidentified(Reason::Moved) } else { now.clone() });
+        true
     }
 
     pub(super) fn rights(&self) -> &Rights {

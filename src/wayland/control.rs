@@ -87,8 +87,8 @@ impl Authenticator {
     }
 
     fn verdict_now(&self, snapshot: &Snapshot, client: &ClientAuth) -> Verdict {
-        let verdict = self.judge(snapshot).verdict(client);
-        self.decide(snapshot, client.identity(), verdict, client.serial())
+        self.judge(snapshot)
+            .verdict_with(client, |identity, verdict| self.decide(snapshot, identity, verdict, client.serial()))
     }
 
     /// With the grants that hold now; without what this compositor cannot hold.
@@ -271,6 +271,7 @@ impl Authenticator {
     #[must_use = "it is to be called again"]
     pub fn tick(&self) -> Option<Instant> {
         let _turn = self.inner.live.turn();
+        self.look_at_labels();
         let ends = self.drop_ended();
         let settles = self.inner.live.settle(Instant::now(), true);
         [ends, settles].into_iter().flatten().min()

@@ -25,9 +25,29 @@
 //!
 //! # What a filter may rely on
 //!
-//! Everything about a client is decided before it exists for the protocol. The filters that
-//! [`allow`] makes are pure: one bit test, no lock, no system call, no call into
+//! Who a client is was decided before it exists for the protocol. What it may see can change, and what [`allow`]'s filters
+//! answer changes with it: they are one atomic load and one bit test, without a lock, a system call, or a call into
 //! wayland-server (the Rust backend asks them under its own lock).
+//!
+//! # When rights change
+//!
+//! [`Authenticator::set_policy`], a [grant](Authenticator::grant), a label that is written: they reach those who are
+//! connected. What a client loses it cannot use from that moment, so ask [`ClientAuth::allows`] where something is *used*:
+//! objects that were bound before stay bound. The globals themselves come and go for it in its own registries, and in no
+//! other client's. Three lines do it:
+//!
+//! ```no_run
+//! # use wayland_auth::Authenticator;
+//! # fn f<S>(authenticator: &Authenticator, display: &wayland_server::DisplayHandle, handle: &calloop::LoopHandle<'static, S>) -> Result<(), Box<dyn std::error::Error>> {
+//! // After the globals are made:
+//! authenticator.attach(display)?;
+//! # #[cfg(feature = "calloop")]
+//! handle.insert_source(wayland_auth::source::LiveRights::new(authenticator.clone())?, |(), (), _| ()).map_err(|e| e.error)?;
+//! # Ok(()) }
+//! ```
+//!
+//! A global whose own filter asks for more than one capability is not announced or taken back: only new registries show
+//! the difference.
 
 pub(crate) mod authenticator;
 mod basis;
@@ -38,6 +58,7 @@ mod control;
 mod filter;
 mod live;
 mod refused;
+mod relabel;
 mod throttle;
 
 pub use authenticator::{Authenticator, AuthenticatorBuilder, BuildError, CapabilitiesChanged};

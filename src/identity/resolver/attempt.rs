@@ -65,6 +65,15 @@ enum Stop {
     Final(Reason),
 }
 
+impl Stop {
+    #[cfg(feature = "wayland")]
+    fn reason(self) -> Reason {
+        match self {
+            Self::Again(reason) | Self::Final(reason) => reason,
+        }
+    }
+}
+
 impl From<Miss> for Stop {
     fn from(miss: Miss) -> Self {
         match miss {
@@ -104,6 +113,14 @@ fn reason_of(e: SysError) -> Reason {
             Reason::Fault { call: e.call.name(), message: e.message() }
         }
     }
+}
+
+/// The unit that a cgroup is in, and whether the compositor is in it too.
+fn unit_of(parts: &Parts, cgroup: &Cgroup) -> Option<(UnitName, bool)> {
+    UnitName::with_dir(&cgroup.path).map(|(unit, dir)| {
+        let alone = parts.own_path.as_ref().is_some_and(|own| !is_at_or_below(own, dir));
+        (unit, !alone)
+    })
 }
 
 impl Resolver {
@@ -214,6 +231,18 @@ impl Resolver {
         evidence: &Evidence,
         still_there: &dyn Fn() -> Result<(), Stop>,
     ) -> Result<Found, Stop> {
+        let labels = self.read_labels(parts, &cgroup, evidence)?;
+        let (namespaces, engines) = self.read_process(parts, pidfd, pid)?;
+        if !labels.is_empty() {
+            still_there()?;
+        }
+        self.read_again(&cgroup, &labels)?;
+        let unit = unit_of(parts, &cgroup);
+        Ok(Found { cgroup, labels, namespaces, engines, unit })
+    }
+
+    /// The directories on the way up that say anything, innermost first.
+    fn read_labels(&self, parts: &Parts, cgroup: &Cgroup, evidence: &Evidence) -> Result<Vec<Labelled>, Stop> {
         let mut labels: Vec<Labelled> = Vec::new();
         let peer_is_root = evidence.credentials.uid == Some(0);
         let may_be_closed = self.support.initial_user_namespace && evidence.credentials.uid.is_some() && !peer_is_root;
@@ -227,23 +256,73 @@ impl Resolver {
             if labels.iter().any(|l| l.closed) && !is_closed(parts.cgroups.root())?.1 {
                 labels.iter_mut().for_each(|l| l.closed = false);
             }
-            self.mark_shared(parts, &cgroup, &mut labels)?;
+            self.mark_shared(parts, cgroup, &mut labels)?;
         }
-        let (namespaces, engines) = self.read_process(parts, pidfd, pid)?;
-        if !labels.is_empty() {
-            still_there()?;
-        }
-        for label in &labels {
+        Ok(labels)
+    }
+
+    /// Whether they still say the same.
+    fn read_again(&self, cgroup: &Cgroup, labels: &[Labelled]) -> Result<(), Stop> {
+        for label in labels {
             if self.read_label(cgroup.dir_at(label.above.as_ref()))? != label.raw {
                 let path = escaped(&label.path);
                 return Err(Stop::Again(Reason::MalformedLabel(path, Malformed::Changing)));
             }
         }
-        let unit = UnitName::with_dir(&cgroup.path).map(|(unit, dir)| {
-            let alone = parts.own_path.as_ref().is_some_and(|own| !is_at_or_below(own, dir));
-            (unit, !alone)
-        });
-        Ok(Found { cgroup, labels, namespaces, engines, unit })
+        Ok(())
+    }
+
+    /// Who a client with this evidence would be by what its directories say now; `None` if they are gone.
+    ///
+    /// Where its process is now, and whether it lives, is not looked at. `each` is called with the directories from the
+    /// innermost to the outermost before any label is read; the first that it refuses ends it.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be told.
+    #[cfg(feature = "wayland")]
+    pub(crate) fn look_again(
+        &self,
+        evidence: &Evidence,
+        trust: &Trust,
+        each: &mut dyn FnMut(BorrowedFd<'_>) -> std::io::Result<()>,
+    ) -> Result<Option<Identity>, String> {
+        let (Some(parts), Some(before)) = (&self.parts, &evidence.cgroup) else { return Ok(None) };
+        let cgroup = match parts.cgroups.open_path(before.raw_path.to_vec()) {
+            Ok(cgroup) if cgroup.id == before.id => cgroup,
+            // It was removed, and perhaps another has its name.
+            Ok(_) | Err(Miss::Gone) => return Ok(None),
+            Err(miss) => return Err(Stop::from(miss).reason().to_string()),
+        };
+        {
+            let mut walk = cgroup.walk();
+            loop {
+                match walk.step() {
+                    Ok(Some(dir)) => each(dir).map_err(|e| e.to_string())?,
+                    Ok(None) => break,
+                    Err(miss) => return Err(Stop::from(miss).reason().to_string()),
+                }
+            }
+        }
+        let mut last = Reason::Moved;
+        for _ in 0..MAX_ATTEMPTS {
+            let labels = self.read_labels(parts, &cgroup, evidence);
+            match labels.and_then(|labels| self.read_again(&cgroup, &labels).map(|()| labels)) {
+                Ok(labels) => {
+                    let namespaces = evidence.namespaces.clone().ok_or_else(|| "they were not known".to_owned());
+                    let unit = unit_of(parts, &cgroup);
+                    let engines = evidence.engines.iter().filter(|e| e.source != EngineSource::SecurityLabel);
+                    let engines = engines.cloned().collect();
+                    let mut evidence = evidence.clone();
+                    let found = Found { cgroup, labels, namespaces, engines, unit };
+                    return Ok(Some(self.conclude(found, &mut evidence, trust)));
+                }
+                Err(Stop::Again(reason)) => last = reason,
+                Err(Stop::Final(Reason::Resources)) => return Err("out of file descriptors or memory".to_owned()),
+                Err(Stop::Final(reason)) => return Ok(Some(Identity::unidentified(reason))),
+            }
+        }
+        Ok(Some(Identity::unidentified(last)))
     }
 
     /// What the process itself shows: its namespaces and, if they are not ours, what engines left in them.
@@ -351,7 +430,11 @@ impl Resolver {
 
     /// Decides, from evidence that hangs together.
     fn conclude(&self, found: Found, evidence: &mut Evidence, trust: &Trust) -> Identity {
-        evidence.cgroup = Some(CgroupEvidence { id: found.cgroup.id, path: escaped(&found.cgroup.path) });
+        evidence.cgroup = Some(CgroupEvidence {
+            id: found.cgroup.id,
+            path: escaped(&found.cgroup.path),
+            raw_path: found.cgroup.path.as_slice().into(),
+        });
         evidence.labels = found.labels.iter().rev().map(|l| self.show(l)).collect();
         evidence.namespaces = found.namespaces.as_ref().ok().cloned();
         // What the socket said is there already.

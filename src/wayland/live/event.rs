@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use crate::identity::Identity;
 use crate::policy::{Answer, Capability, Grant, GrantId, Grantee, Policy, Verdict};
 use crate::wayland::{ClientAuth, RefusedBind};
 
@@ -85,6 +86,20 @@ pub enum Event {
         /// For how long, in a word.
         kept: &'static str,
     },
+    /// The labels of a client's directories say somebody else than when it connected. From now on it may do what both may.
+    #[non_exhaustive]
+    Relabelled {
+        /// The client.
+        client: ClientAuth,
+        /// Who it would be now.
+        identity: Identity,
+    },
+    /// It is not seen any more when the labels of some clients change: they keep what they have.
+    #[non_exhaustive]
+    LabelsNotWatched {
+        /// Why not.
+        why: Arc<str>,
+    },
     /// A client used something that it sees and may not use.
     #[non_exhaustive]
     UseDenied {
@@ -117,6 +132,8 @@ pub enum Cause {
     StateFile,
     /// Rules or grants whose time is over.
     Expired,
+    /// Another label.
+    Relabelled,
 }
 
 /// What ended a grant.

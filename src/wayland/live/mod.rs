@@ -7,6 +7,7 @@
 //! `grants` and then `roster`, under which nothing else is taken.
 
 mod event;
+mod labels;
 mod probe;
 mod registries;
 mod rights;
@@ -22,6 +23,7 @@ use wayland_server::backend::DisconnectReason;
 
 pub use event::{Cause, Event, RevokedBy, Subscription};
 use event::{Listener, Listeners};
+pub(super) use labels::Labels;
 use probe::{Known, Probes};
 pub(super) use probe::{MakeData, ProbeData};
 use registries::Now;
@@ -54,6 +56,7 @@ pub(super) struct Live {
     grace: Duration,
     /// What the policy says of interfaces itself: no later policy may say otherwise.
     interfaces: Arc<Interfaces>,
+    labels: Mutex<Option<Labels>>,
     wake: Mutex<Option<Waker>>,
     /// When it was last looked whether a rule has ended.
     looked: Mutex<SystemTime>,
@@ -103,6 +106,7 @@ impl Live {
             grants: Mutex::default(),
             state_file: Mutex::default(),
             grace,
+            labels: Mutex::default(),
             wake: Mutex::default(),
             looked: Mutex::new(SystemTime::now()),
             listeners: Listeners::default(),
@@ -118,6 +122,8 @@ impl Live {
         let Some(presence) = client.presence() else { return };
         lock(&self.roster).insert(client.serial(), Arc::downgrade(presence));
         self.tell(&Event::Connected(client.detached()));
+        // Its labels are to be watched.
+        self.wake();
     }
 
     /// The connection is closed; the backend may hold its lock.
@@ -142,6 +148,11 @@ impl Live {
     /// When this was asked before, or this was made. For the next time it is `now`.
     pub(super) fn since(&self, now: SystemTime) -> SystemTime {
         std::mem::replace(&mut *lock(&self.looked), now)
+    }
+
+    /// The watches on labels, where there are any. Taken after `turn` and before `roster`.
+    pub(super) fn labels(&self) -> MutexGuard<'_, Option<Labels>> {
+        lock(&self.labels)
     }
 
     /// Taken after `grants`.

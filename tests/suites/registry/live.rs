@@ -29,9 +29,9 @@ fn narrow() -> String {
 pub(crate) struct Stage<'a> {
     pub(crate) authenticator: Authenticator,
     pub(crate) server: Server,
-    peers: Peers<'a>,
+    pub(crate) peers: Peers<'a>,
     /// Connections and cgroups that identities come from.
-    kept: Vec<(Connection, Option<TestCgroup>)>,
+    pub(crate) kept: Vec<(Connection, Option<TestCgroup>)>,
 }
 
 /// A client that is somebody.
@@ -79,7 +79,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What it sends is sent when this returns.
-    fn set(&self, policy: &str) -> Outcome {
+    pub(crate) fn set(&self, policy: &str) -> Outcome {
         let policy = Policy::parse("next.toml", policy).context("policy")?;
         let authenticator = self.authenticator.clone();
         self.server.run(move |_| authenticator.set_policy(policy).map_err(|e| e.to_string()))?
@@ -419,7 +419,9 @@ pub(crate) fn policy_while_clients_connect(world: &World) -> Outcome {
     let mut stage = Stage::new(world, HOUR)?;
     let _held = stage.auth(world, Some("org.example.Recorder"))?;
     let connection = &stage.kept.first().context("no connection")?.0;
-    let [wide, narrow] = [POLICY, &narrow()].map(|text| Policy::parse("p", text));
+    // All of them are kept to the end of their round.
+    let unlimited = "[limits]\nconnections-per-app = \"unlimited\"\n";
+    let [wide, narrow] = [POLICY, &narrow()].map(|text| Policy::parse("p", &format!("{text}{unlimited}")));
     let policies = [wide.context("wide")?, narrow.context("narrow")?];
     let mut changed_meanwhile = 0;
     for round in 0..ROUNDS {

@@ -9,6 +9,7 @@ mod live;
 mod nested;
 mod outputs;
 mod proxies;
+mod relabel;
 mod strict;
 
 use std::collections::BTreeSet;
@@ -53,6 +54,17 @@ const TESTS: &[Test] = &[
     ("revoking_can_disconnect_who_had_it", Needs::Nothing, grants::revoking_can_disconnect_who_had_it),
     ("denying_takes_what_a_rule_gives", Needs::Nothing, grants::denying_takes_what_a_rule_gives),
     ("grant_for_good_outlives_the_compositor", Needs::Nothing, grants::grant_for_good_outlives_the_compositor),
+    (
+        "t08_changed_label_takes_at_once_and_gives_nothing",
+        Needs::Nothing,
+        relabel::changed_label_takes_at_once_and_gives_nothing,
+    ),
+    ("t08_label_that_comes_later_counts", Needs::Nothing, relabel::label_that_comes_later_counts),
+    (
+        "t08_label_that_is_broken_later_leaves_the_least",
+        Needs::Nothing,
+        relabel::label_that_is_broken_later_leaves_the_least,
+    ),
     ("t35_filter_that_asks_twice_is_left_alone", Needs::Nothing, live::filter_that_asks_twice_is_left_alone),
     ("t42_security_context_can_only_take_away", Needs::Nothing, security_context_can_only_take_away),
     (
