@@ -45,6 +45,12 @@ const TESTS: &[Test] = &[
     ("grim_wl_paste_and_wtype_are_refused_to_the_unidentified", Needs::Program("grim"), programs::unidentified),
     ("grim_wl_paste_and_wtype_in_the_tools_sandbox", NEEDS_BWRAP, programs::confined_apps),
     (
+        "denied_at_use_gets_black_and_types_nothing",
+        Needs::Program("grim"),
+        programs::denied_at_use_gets_black_and_types_nothing,
+    ),
+    ("asking_nobody_is_a_no", Needs::Program("grim"), programs::asking_nobody_is_a_no),
+    (
         "policy_that_is_built_in_lets_its_recorder_capture",
         Needs::Program("grim"),
         programs::built_in_policy_lets_its_recorder_capture,

@@ -196,3 +196,72 @@ pub(crate) fn built_in_policy_lets_its_recorder_capture(world: &World) -> Outcom
     grim(&demo, &Launch::Kind(labelled(world, &[&label("org.example.Game")])?), false)?;
     grim(&demo, &Launch::Kind(Setup::default()), true)
 }
+
+/// What is held at use here, and what is not.
+const HELD: &str = r#"
+[defaults]
+host = ["*"]
+
+[[rule]]
+match = { engine = "org.example.Engine", app-id = "org.example.Empty" }
+deny = ["screen-capture", "virtual-keyboard", "clipboard-manager"]
+when-denied = "empty"
+
+[[rule]]
+match = { engine = "org.example.Engine", app-id = "org.example.Asked" }
+ask = ["screen-capture", "virtual-keyboard", "clipboard-manager"]
+
+[[rule]]
+match = { engine = "org.example.Engine", app-id = "org.example.AskedEmpty" }
+ask = ["screen-capture", "virtual-keyboard"]
+when-denied = "empty"
+"#;
+
+fn start_held(world: &World) -> Result<(Demo, Client), String> {
+    let demo = Demo::with_policy(world, Some(HELD))?;
+    let mut window = Client::new(demo.connect()?)?;
+    window.open_window("another's secret", WINDOW, RED)?;
+    Ok((demo, window))
+}
+
+/// They see the protocols, and nothing else. Without anybody who answers, being asked for is the same.
+pub(crate) fn denied_at_use_gets_black_and_types_nothing(world: &World) -> Outcome {
+    for name in ["grim", "wl-paste", "wl-copy", "wtype"] {
+        program(name)?;
+    }
+    let (demo, mut window) = start_held(world)?;
+    grim(&demo, &Launch::Kind(Setup::default()), true)?;
+    for app_id in ["org.example.Empty", "org.example.AskedEmpty"] {
+        let launch = app(world, app_id)?;
+        let ppm = finish(&mut launch.command(&demo, &["grim", "-t", "ppm", "-"])?)?;
+        ppm.expect(0).context(app_id)?;
+        ensure!(pixels(&ppm.out)?.iter().all(|pixel| *pixel == [0, 0, 0]), "{app_id} is shown something");
+        let before = window.seen().keys;
+        finish(&mut launch.command(&demo, &["wtype", "hello"])?)?.expect(0).context(app_id)?;
+        window.roundtrip()?;
+        ensure_eq!(window.seen().keys, before, "keys of {app_id}");
+    }
+    // The compositor cannot hold this one: it is hidden.
+    wl_paste_watch(&demo, &app(world, "org.example.Empty")?, false)
+}
+
+pub(crate) fn asking_nobody_is_a_no(world: &World) -> Outcome {
+    for name in ["grim", "wl-paste", "wl-copy", "wtype"] {
+        program(name)?;
+    }
+    let (mut demo, mut window) = start_held(world)?;
+    let launch = app(world, "org.example.Asked")?;
+    let refused = finish(&mut launch.command(&demo, &["grim", "-t", "ppm", "-"])?)?;
+    refused.expect_refused("failed to copy output")?;
+    ensure!(refused.out.is_empty(), "grim wrote a picture");
+    let before = window.seen().keys;
+    finish(&mut launch.command(&demo, &["wtype", "hello"])?)?.expect(0)?;
+    window.roundtrip()?;
+    ensure_eq!(window.seen().keys, before, "keys");
+    wl_paste_watch(&demo, &launch, false)?;
+    let denied: Vec<_> = events(&demo.audit()?, "use-denied").map(|line| line["capability"].clone()).collect();
+    for capability in ["screen-capture", "virtual-keyboard"] {
+        ensure!(denied.iter().any(|denied| denied == capability), "{capability} is not in {denied:?}");
+    }
+    Ok(())
+}
