@@ -204,15 +204,18 @@ host = ["*"]
 
 [[rule]]
 match = { engine = "org.example.Engine", app-id = "org.example.Empty" }
+allow = ["output-info"]
 deny = ["screen-capture", "virtual-keyboard", "clipboard-manager"]
 when-denied = "empty"
 
 [[rule]]
 match = { engine = "org.example.Engine", app-id = "org.example.Asked" }
+allow = ["output-info"]
 ask = ["screen-capture", "virtual-keyboard", "clipboard-manager"]
 
 [[rule]]
 match = { engine = "org.example.Engine", app-id = "org.example.AskedEmpty" }
+allow = ["output-info"]
 ask = ["screen-capture", "virtual-keyboard"]
 when-denied = "empty"
 "#;
