@@ -72,7 +72,8 @@ impl State {
         self.popups.cleanup();
         layer_map_for_output(&self.output).cleanup();
 
-        let view = View::new(&self.space, &self.output, &self.backdrop, &self.cursor, &self.pointer);
+        let view =
+            View::new(&self.space, &self.output, &self.backdrop, self.notice.as_ref(), &self.cursor, &self.pointer);
         let damage = self.backend.update(&view);
         self.screencopy.add_damage(&damage);
         self.screencopy.serve(&mut self.backend, &view);

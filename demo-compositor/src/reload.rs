@@ -14,7 +14,7 @@ use std::{
 use rustix::fs::inotify;
 use smithay::reexports::calloop::{Interest, LoopHandle, Mode, PostAction, generic::Generic};
 
-use crate::{error::StartError, policy, state::State};
+use crate::{error::StartError, policy, render::notice, state::State};
 
 /// Looks at the policy again whenever something with its name is written or put in its place.
 ///
@@ -84,6 +84,8 @@ impl State {
                 self.policy_error = Some(why);
             }
         }
+        let size = self.backend.size();
+        self.notice = self.policy_error.as_deref().map(|why| notice::of_policy_error(why, size));
         self.queue_redraw();
     }
 }

@@ -50,6 +50,8 @@ pub struct State {
     pub(crate) policy_path: Option<PathBuf>,
     /// What is wrong with the file, as long as an older policy holds because of that.
     pub(crate) policy_error: Option<String>,
+    /// The same on the screen.
+    pub(crate) notice: Option<MemoryRenderBuffer>,
 
     pub(crate) space: Space<Window>,
     pub(crate) popups: PopupManager,
@@ -110,6 +112,7 @@ impl State {
             audit,
             policy_path: None,
             policy_error: None,
+            notice: None,
             space,
             popups: PopupManager::default(),
             unmapped: Vec::new(),

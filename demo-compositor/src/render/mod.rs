@@ -3,6 +3,7 @@
 mod backdrop;
 mod capture;
 mod headless;
+pub(crate) mod notice;
 mod scene;
 #[cfg(feature = "winit")]
 mod winit;

@@ -36,8 +36,8 @@ render_elements! {
     Shell = SpaceRenderElements<R, E>,
     /// The image of the pointer.
     Cursor = WaylandSurfaceRenderElement<R>,
-    /// What is behind all others.
-    Backdrop = MemoryRenderBufferRenderElement<R>,
+    /// What the compositor painted itself: what is behind all others, and what it has to say.
+    Painted = MemoryRenderBufferRenderElement<R>,
 }
 
 /// All that can be seen.
@@ -46,6 +46,8 @@ pub(crate) struct View<'a> {
     space: &'a Space<Window>,
     output: &'a Output,
     backdrop: &'a MemoryRenderBuffer,
+    /// What the compositor has to say, in front of all windows.
+    notice: Option<&'a MemoryRenderBuffer>,
     /// The surface that a client gave to the pointer, and where its corner is.
     cursor: Option<(WlSurface, Point<i32, Logical>)>,
 }
@@ -55,10 +57,11 @@ impl<'a> View<'a> {
         space: &'a Space<Window>,
         output: &'a Output,
         backdrop: &'a MemoryRenderBuffer,
+        notice: Option<&'a MemoryRenderBuffer>,
         cursor: &CursorImageStatus,
         pointer: &PointerHandle<State>,
     ) -> Self {
-        Self { space, output, backdrop, cursor: Self::cursor_surface(cursor, pointer) }
+        Self { space, output, backdrop, notice, cursor: Self::cursor_surface(cursor, pointer) }
     }
 
     /// The surface that a client gave to the pointer, and where its corner is.
@@ -101,24 +104,36 @@ impl<'a> View<'a> {
                 Kind::Cursor,
             ));
         }
+        if let Some(notice) = self.notice {
+            match painted(renderer, notice, None) {
+                Ok(notice) => elements.push(notice),
+                Err(error) => tracing::error!(%error, "a notice cannot be drawn"),
+            }
+        }
         match space_render_elements(renderer, [self.space], self.output, 1.0) {
             Ok(shell) => elements.extend(shell.into_iter().map(Elements::Shell)),
             Err(error) => tracing::error!(%error, "the windows cannot be drawn"),
         }
         let size = self.size().to_logical(1);
-        let backdrop = MemoryRenderBufferRenderElement::from_buffer(
-            renderer,
-            (0.0, 0.0),
-            self.backdrop,
-            None,
-            None,
-            Some(size),
-            Kind::Unspecified,
-        );
-        match backdrop {
-            Ok(backdrop) => elements.push(Elements::Backdrop(backdrop)),
+        match painted(renderer, self.backdrop, Some(size)) {
+            Ok(backdrop) => elements.push(backdrop),
             Err(error) => tracing::error!(%error, "the backdrop cannot be drawn"),
         }
         elements
     }
+}
+
+/// What the compositor painted, in the corner of the output.
+fn painted<R>(
+    renderer: &mut R,
+    buffer: &MemoryRenderBuffer,
+    size: Option<Size<i32, Logical>>,
+) -> Result<Element<R>, R::Error>
+where
+    R: Renderer + ImportAll + ImportMem,
+    R::TextureId: Clone + Send + 'static,
+{
+    let corner = (0.0, 0.0);
+    MemoryRenderBufferRenderElement::from_buffer(renderer, corner, buffer, None, None, size, Kind::Unspecified)
+        .map(Elements::Painted)
 }

@@ -190,7 +190,8 @@ impl State {
 
     fn window_wants_drawing(&mut self) {
         let Backend::Nested(nested) = &mut self.backend else { return };
-        let view = View::new(&self.space, &self.output, &self.backdrop, &self.cursor, &self.pointer);
+        let view =
+            View::new(&self.space, &self.output, &self.backdrop, self.notice.as_ref(), &self.cursor, &self.pointer);
         if let Err(error) = nested.draw(&view) {
             tracing::error!(%error, "a frame was not shown");
         }

@@ -14,6 +14,7 @@ mod grants;
 mod identities;
 mod limits;
 mod live;
+mod notice;
 mod peers;
 mod programs;
 mod robustness;
@@ -134,6 +135,11 @@ const TESTS: &[Test] = &[
     ),
     ("t36_applications_administrate_nothing", Needs::Nothing, grants::applications_administrate_nothing),
     ("tool_says_what_is_missing", Needs::Nothing, grants::the_tool_says_what_is_missing),
+    (
+        "t32_policy_with_mistakes_is_told_on_the_screen",
+        Needs::Program("grim"),
+        notice::policy_with_mistakes_is_told_on_the_screen,
+    ),
     ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
     ("windows_are_listed", Needs::Nothing, features::windows_are_listed),
 ];
