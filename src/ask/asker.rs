@@ -189,6 +189,9 @@ impl Asker {
                 self.count(|counts| &mut counts.asked);
                 let description = capability.description();
                 let identity = client.identity().clone();
+                let (question, about) = (id.get(), grantee.clone());
+                let asked = Event::Asked { question, grantee: about, capability: name.into() };
+                self.shared.authenticator.tell(&asked);
                 let question = Question { id, grantee, capability: name.into(), description, identity, deadline };
                 provider.ask(question, Reply::new(id, Arc::clone(&self.shared.inbox)));
                 // Its deadline may be the next thing to come.
@@ -263,6 +266,7 @@ impl Asker {
         // An answer that comes too late is none.
         let Some(pending) = pending else { return };
         self.count(|counts| &mut counts.answered);
+        self.tell_answer(id, &pending.key, decision.answer, decision.keep.as_str());
         let waiting = pending.waiting();
         for lifetime in lifetimes(decision.keep, &waiting) {
             self.grant(&pending.key, decision.answer, lifetime);
@@ -290,8 +294,14 @@ impl Asker {
     fn ended(&self, id: QuestionId, now: Instant, why: impl Fn(&mut Counts) -> &mut u64) {
         let Some(pending) = lock(&self.shared.queue).denied(id, now) else { return };
         self.count(why);
+        self.tell_answer(id, &pending.key, Answer::Deny, "not answered");
         tell(&pending.waiting(), Answer::Deny);
         self.withdraw(id, &pending);
+    }
+
+    fn tell_answer(&self, id: QuestionId, key: &Key, answer: Answer, kept: &'static str) {
+        let Key { grantee, capability } = key.clone();
+        self.shared.authenticator.tell(&Event::Answered { question: id.get(), grantee, capability, answer, kept });
     }
 
     fn withdraw(&self, id: QuestionId, pending: &Pending) {

@@ -117,6 +117,19 @@ pub enum Keep {
     Always,
 }
 
+impl Keep {
+    /// The word for it in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Connection => "connection",
+            Self::Session => "session",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// An answer to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {

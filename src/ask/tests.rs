@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::*;
 use crate::identity::{AppId, AppIdentity, Evidence, HostIdentity, Namespaces, Reason, SandboxEngine};
 use crate::policy::{Capability, GrantId, Lifetime, Policy};
-use crate::wayland::{Authenticator, ClientAuth};
+use crate::wayland::{Authenticator, ClientAuth, Event};
 
 const CAPTURE: Capability = Capability::SCREEN_CAPTURE;
 const POLICY: &str = "[defaults]\nunidentified = ['screen-capture']\nnamespaced = ['screen-capture']\n\
@@ -359,4 +359,29 @@ fn a_provider_may_answer_at_once() {
     let ticket = bench.ticket(&bench.client("a"), 0);
     let _ = bench.tick(0);
     assert_eq!(ticket.outcome(), Some(Outcome::Allowed));
+}
+
+#[test]
+fn t27_each_question_is_told_with_its_answer_or_the_lack_of_one() {
+    let bench = Bench::new();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&told);
+    let _subscription = bench.authenticator.subscribe(move |event| {
+        let line = match event {
+            Event::Asked { question, grantee, capability } => format!("{question} {} {capability}", grantee.app_id),
+            Event::Answered { question, answer, kept, .. } => format!("{question} {answer} {kept}"),
+            _ => return,
+        };
+        listener.lock().unwrap().push(line);
+    });
+    let clients = ["one", "two"].map(|app_id| bench.client(app_id));
+    let first = bench.ticket(&clients[0], 0);
+    bench.prompt.answer(Decision::SESSION);
+    bench.tick(0);
+    let second = bench.ticket(&clients[1], 0);
+    drop(bench.prompt.next());
+    bench.tick(0);
+    drop((first, second));
+    let told = told.lock().unwrap().join("; ");
+    assert_eq!(told, "1 one screen-capture; 1 allow session; 2 two screen-capture; 2 deny not answered");
 }

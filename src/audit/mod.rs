@@ -38,7 +38,7 @@
 //! | `expired` | the time of a grant is over | the same |
 //! | `revoked` | a grant was taken back, or its connection is closed, or another took its place | `grant`; `grantee`; `capability`; `answer`; `lifetime`; `expires`; `by`: `command`, `disconnect` or `another` |
 //! | `asked` | the use of a capability waits for somebody's answer | `question`: its number; `grantee`; `capability` |
-//! | `answered` | that answer, or the lack of one, which is a no | `question`; `grantee`; `capability`; `answer`; `kept`: for how long, in a word |
+//! | `answered` | that answer, or the lack of one, which is a no | `question`; `grantee`; `capability`; `answer`; `kept`: `once`, `connection`, `session`, `always`, or `not answered` |
 //! | `reload` | another policy decides | `added`, `removed`: rules, by file and line; `changed`: rules for the same clients, each with `before` and `now`; `sections`: other parts that differ; `clients`: how many may do more or less now, each with a line `rights` |
 //! | `reload-failed` | another policy could not be taken, and the old one stays | `why` |
 //! | `state-not-written` | what was granted for good could not be written down | `why` |

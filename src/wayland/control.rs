@@ -38,6 +38,11 @@ impl Authenticator {
         self.inner.live.subscribe(Arc::new(listener))
     }
 
+    /// Tells those who listen of what happened elsewhere.
+    pub(crate) fn tell(&self, event: &Event) {
+        self.inner.live.tell(event);
+    }
+
     /// Decides by another policy from now on, about those who are connected too.
     ///
     /// What a client loses it cannot use from now on, whatever it has bound. If this is [attached](Self::attach) to the

@@ -83,7 +83,7 @@ pub enum Event {
         capability: Box<str>,
         /// Yes or no.
         answer: Answer,
-        /// For how long, in a word.
+        /// For how long, in a word; `not answered` if nobody did.
         kept: &'static str,
     },
     /// The labels of a client's directories say somebody else than when it connected. From now on it may do what both may.
