@@ -73,6 +73,23 @@ pub(crate) struct Learner {
     output: PathBuf,
 }
 
+/// Learns from a program that has said enough at some time, and is then told to end by a signal to the tool.
+pub(crate) fn learn_until(
+    world: &World,
+    demo: &Demo,
+    words: &[&str],
+    enough: impl Fn(&[u8]) -> bool,
+) -> Result<Value, String> {
+    let (mut command, output) = tool(world, demo, None, words)?;
+    let mut running = Running::start(&mut command)?;
+    running.wait_for("word of the program", enough)?;
+    running.signal(Signal::INT)?;
+    let finished = running.finish()?;
+    ensure_eq!(finished.status.code(), Some(130), "{}", finished.err);
+    let text = std::fs::read_to_string(&output).context(&finished.err)?;
+    serde_json::from_str(&text).context("rule")
+}
+
 impl Learner {
     /// Starts it.
     pub(crate) fn start(world: &World, demo: &Demo, policy: Option<&str>) -> Result<Self, String> {

@@ -22,6 +22,7 @@ use wayland_auth_tests::{Needs, Test};
 const TESTS: &[Test] = &[
     ("rule_learned_from_grim_lets_it_work_and_no_lesser_does", Needs::Program("grim"), rules::grim),
     ("rule_learned_from_wtype_lets_it_work_and_no_lesser_does", Needs::Program("wtype"), rules::wtype),
+    ("rule_learned_from_wl_paste_lets_it_watch_and_no_lesser_does", Needs::Program("wl-paste"), rules::wl_paste),
     ("rule_gives_what_was_used_and_nothing_else", Needs::Program("grim"), rules::nothing_else),
     ("globals_that_were_bound_and_not_used_are_not_in_the_rule", Needs::Nothing, rules::bound_only),
     ("globals_that_were_made_and_destroyed_are_not_in_the_rule", Needs::Nothing, rules::destroyed),

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use wayland_auth::Policy;
 use wayland_auth_tests::expect::{APP_ID, ENGINE};
-use wayland_auth_tests::kinds::labelled;
+use wayland_auth_tests::kinds::{Setup, labelled};
 use wayland_auth_tests::wire::Answer;
 use wayland_auth_tests::{Context, Outcome, World, ensure, ensure_eq};
 
 use super::client;
 use super::demo::{Demo, SIZE};
-use super::learner::{Learner, learn};
-use super::running::{Finished, finish};
+use super::learner::{Learner, learn, learn_until};
+use super::running::{Finished, Running, finish};
 
 const GRIM: [&str; 4] = ["grim", "-t", "ppm", "-"];
 const WTYPE: [&str; 2] = ["wtype", "hello"];
@@ -25,11 +26,17 @@ const STRICT: &str = "[defaults]\nsandboxed = []\n";
 
 /// Runs a program as the application that the rules are about, in its labelled cgroup.
 fn labelled_program(world: &World, demo: &Demo, words: &[&str]) -> Result<Finished, String> {
+    let (_setup, mut command) = labelled_command(world, demo, words)?;
+    finish(&mut command)
+}
+
+/// The command for that, and the cgroup that it is for.
+fn labelled_command(world: &World, demo: &Demo, words: &[&str]) -> Result<(Setup, Command), String> {
     let setup = labelled(world, &[&[(ENGINE, "org.example.Engine"), (APP_ID, "org.example.Learner")]])?;
     let cgroup: &Path = setup.keep.innermost().context("no cgroup")?;
     let mut command: Command = demo.command("sh");
     command.args(["-c", "echo 0 >\"$0/cgroup.procs\" && exec \"$@\""]).arg(cgroup).args(words);
-    finish(&mut command)
+    Ok((setup, command))
 }
 
 /// How many pixels of the picture have the window's colour.
@@ -86,6 +93,28 @@ pub(crate) fn grim(world: &World) -> Outcome {
 
 pub(crate) fn wtype(world: &World) -> Outcome {
     expect_smallest(world, &WTYPE, &["virtual-keyboard"], |wtype| wtype.expect(0))
+}
+
+/// `wl-paste --watch`, which goes on until it is ended.
+pub(crate) fn wl_paste(world: &World) -> Outcome {
+    const WATCH: [&str; 4] = ["wl-paste", "--watch", "cat", "-"];
+    let has_it = |out: &[u8]| out.windows(8).any(|part| part == b"the text");
+    let copy = |demo: &Demo| Running::start(demo.command("wl-copy").args(["--foreground", "the text"]));
+    let demo = Demo::start(world, None)?;
+    let _copy = copy(&demo)?;
+    let json = learn_until(world, &demo, &WATCH, has_it)?;
+    let allow = json["allow"].as_array().context("no rule")?;
+    let used: Vec<&Value> = allow.iter().map(|entry| &entry["used"]).collect();
+    ensure_eq!(used, [&serde_json::json!(["zwlr_data_control_manager_v1"])]);
+
+    let rule = format!("{STRICT}{}", json["toml"].as_str().context("no rule")?);
+    let demo = Demo::with_policy(world, Some(&rule))?;
+    let _copy = copy(&demo)?;
+    let (_setup, mut command) = labelled_command(world, &demo, &WATCH)?;
+    let mut watch = Running::start(&mut command)?;
+    watch.wait_for("clipboard", has_it)?;
+    let demo = Demo::with_policy(world, Some(&rule_of(&[])))?;
+    labelled_program(world, &demo, &WATCH)?.expect_refused("Watch mode requires")
 }
 
 /// The rule, judged by the policy: of all that the compositor has, exactly what was used.

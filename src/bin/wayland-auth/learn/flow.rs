@@ -358,6 +358,47 @@ mod tests {
         assert!(pipe.flow.wants());
     }
 
+    /// Whatever comes, in whatever pieces, nothing of ours fails by it.
+    #[test]
+    fn any_bytes_are_looked_at_without_harm() {
+        use super::super::record::Record;
+        use super::super::tracker::Tracker;
+        let mut seed = 1_u64;
+        let mut random = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u32
+        };
+        let (mut whole, mut passed) = (0, 0);
+        for case in 0..2000 {
+            let (mut tracker, mut record, mut flow) = (Tracker::default(), Record::default(), Flow::default());
+            let hides = |interface: &str| interface.len().is_multiple_of(2);
+            for _ in 0..20 {
+                // Objects, opcodes and names are few, so that they meet; lengths and contents are anything.
+                let words = random() % 6;
+                let mut bytes = (1 + random() % 4).to_ne_bytes().to_vec();
+                bytes.extend((((8 + 4 * words) << 16) | (random() % 3)).to_ne_bytes());
+                bytes.extend((0..words).flat_map(|_| (random() >> (random() % 32)).to_ne_bytes()));
+                if random() % 16 == 0 {
+                    bytes.truncate((random() % 8) as usize);
+                }
+                let requests = random() % 2 == 0;
+                let sorted = flow.sort(&bytes, |message| {
+                    whole += 1;
+                    match requests {
+                        true => tracker.request(message, &mut record, (case % 2 == 0).then_some(&hides)),
+                        false => tracker.event(message, &mut record, (case % 2 == 0).then_some(&hides)),
+                    }
+                });
+                if sorted.is_err() {
+                    break;
+                }
+            }
+            passed += flow.bytes.len();
+            tracker.finish(&mut record);
+        }
+        assert!(whole > 2000 && passed > 2000, "{whole} messages, {passed} bytes");
+    }
+
     #[test]
     fn sizes_that_no_message_has_end_it_after_what_came_before() {
         let mut pipe = pipe();
