@@ -73,6 +73,12 @@ pub(crate) fn may(client: &Client, capability: Capability) -> bool {
     client.get_data::<ClientState>().is_some_and(|data| data.client_auth().allows(capability))
 }
 
+/// The same for an interface, which the policy may name by itself.
+#[must_use]
+pub(crate) fn may_use(client: &Client, interface: &str) -> bool {
+    client.get_data::<ClientState>().is_some_and(|data| data.client_auth().allows_interface(interface))
+}
+
 /// How `client` stands to `capability` now.
 pub(crate) fn standing(client: &Client, capability: Capability) -> Standing {
     client.get_data::<ClientState>().map_or(Standing::Denied, |data| data.client_auth().standing(capability))

@@ -24,7 +24,7 @@ use smithay::{
         virtual_keyboard::VirtualKeyboardManagerState,
     },
 };
-use wayland_auth::{Capability, allow};
+use wayland_auth::{Capability, allow, wayland::allow_interface};
 
 use crate::{client::ClientState, security_context, state::State};
 
@@ -60,7 +60,6 @@ impl Globals {
     ) -> Self {
         let primary_selection = PrimarySelectionState::new::<State>(display);
         security_context::create_global(display);
-        let clipboard_manager = allow::<ClientState>(Capability::CLIPBOARD_MANAGER);
         Self {
             compositor: CompositorState::new::<State>(display),
             shm: ShmState::new::<State>(display, formats),
@@ -74,21 +73,21 @@ impl Globals {
             _output: OutputManagerState::new_with_xdg_output::<State>(display),
             layer_shell: WlrLayerShellState::new_with_filter::<State, _>(
                 display,
-                allow::<ClientState>(Capability::LAYER_SHELL),
+                allow_interface::<ClientState>("zwlr_layer_shell_v1"),
             ),
             wlr_data_control: wlr_data_control::DataControlState::new::<State, _>(
                 display,
                 Some(&primary_selection),
-                clipboard_manager.clone(),
+                allow_interface::<ClientState>("zwlr_data_control_manager_v1"),
             ),
             ext_data_control: ext_data_control::DataControlState::new::<State, _>(
                 display,
                 Some(&primary_selection),
-                clipboard_manager,
+                allow_interface::<ClientState>("ext_data_control_manager_v1"),
             ),
             toplevel_list: ForeignToplevelListState::new_with_filter::<State>(
                 display,
-                allow::<ClientState>(Capability::TOPLEVEL_LIST),
+                allow_interface::<ClientState>("ext_foreign_toplevel_list_v1"),
             ),
             // Its state takes no filter: see the gate in `handlers::idle`.
             idle_notifier: IdleNotifierState::new(display, loop_handle),

@@ -3,7 +3,7 @@
 //! `protocol/README.md` goes through this program and the files beside it, step by step.
 
 use demo_compositor::{ClientState, State};
-use wayland_auth::{Capability, allow, wayland::auth_of};
+use wayland_auth::wayland::{allow_interface, auth_of};
 use wayland_server::{Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New};
 
 // What is generated from the XML.
@@ -18,22 +18,19 @@ mod protocol {
 }
 use protocol::xx_hello_manager_v1::{Request, XxHelloManagerV1 as Hello};
 
-// What a client needs in order to see the global: the policy says which capability that is.
-struct Needs(Option<Capability>);
-
 fn main() -> std::process::ExitCode {
-    demo_compositor::main_with(|display, policy| {
-        display.create_global::<State, Hello, _>(1, Needs(policy.class_of("xx_hello_manager_v1").capability()));
+    demo_compositor::main_with(|display, _| {
+        display.create_global::<State, Hello, ()>(1, ());
     })
 }
 
 // Who sees the global, and what binding it does.
-impl GlobalDispatch<Hello, Needs> for State {
-    fn can_view(client: Client, needs: &Needs) -> bool {
-        needs.0.is_some_and(|capability| allow::<ClientState>(capability)(&client))
+impl GlobalDispatch<Hello, ()> for State {
+    fn can_view(client: Client, (): &()) -> bool {
+        allow_interface::<ClientState>("xx_hello_manager_v1")(&client)
     }
 
-    fn bind(_: &mut Self, _: &DisplayHandle, _: &Client, new: New<Hello>, _: &Needs, init: &mut DataInit<'_, Self>) {
+    fn bind(_: &mut Self, _: &DisplayHandle, _: &Client, new: New<Hello>, (): &(), init: &mut DataInit<'_, Self>) {
         init.init(new, ());
     }
 }

@@ -9,12 +9,12 @@ use smithay::{
     },
     wayland::idle_notify::{IdleNotificationUserData, IdleNotifierHandler, IdleNotifierState},
 };
-use wayland_auth::{Capability, gate_global};
+use wayland_auth::gate_global;
 
 use crate::{client::ClientState, state::State};
 
 // smithay's state takes no filter, so the gate stands in for half of `delegate_idle_notify`.
-gate_global!(State, ClientState, Capability::IDLE_NOTIFY, [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
+gate_global!(State, ClientState, [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
 delegate_dispatch!(State: [ExtIdleNotifierV1: ()] => IdleNotifierState<State>);
 delegate_dispatch!(State: [ExtIdleNotificationV1: IdleNotificationUserData] => IdleNotifierState<State>);
 

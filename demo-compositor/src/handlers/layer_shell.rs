@@ -18,7 +18,6 @@ use smithay::{
         },
     },
 };
-use wayland_auth::Capability;
 
 use crate::{client, shell::limit_layer, state::State};
 
@@ -35,7 +34,8 @@ impl WlrLayerShellHandler for State {
         namespace: String,
     ) {
         // Checked again at use: the filter speaks for the moment at which the global was bound.
-        let allowed = surface.wl_surface().client().is_some_and(|client| client::may(&client, Capability::LAYER_SHELL));
+        let allowed =
+            surface.wl_surface().client().is_some_and(|client| client::may_use(&client, "zwlr_layer_shell_v1"));
         if !allowed {
             surface.send_close();
             return;

@@ -10,7 +10,7 @@ use smithay::{
     },
     wayland::output::{OutputHandler, OutputManagerState, OutputUserData, WlOutputData, XdgOutputUserData},
 };
-use wayland_auth::{Capability, gate_global};
+use wayland_auth::gate_global;
 
 use crate::{client::ClientState, state::State};
 
@@ -19,7 +19,7 @@ impl OutputHandler for State {}
 // `delegate_output` without its way to `xdg_output`, whose state takes no filter.
 delegate_global_dispatch!(State: [WlOutput: WlOutputData] => OutputManagerState);
 delegate_dispatch!(State: [WlOutput: OutputUserData] => OutputManagerState);
-gate_global!(State, ClientState, Capability::OUTPUT_INFO, [ZxdgOutputManagerV1: ()] => OutputManagerState);
+gate_global!(State, ClientState, [ZxdgOutputManagerV1: ()] => OutputManagerState);
 delegate_dispatch!(State: [ZxdgOutputManagerV1: ()] => OutputManagerState);
 delegate_dispatch!(State: [ZxdgOutputV1: XdgOutputUserData] => OutputManagerState);
 
