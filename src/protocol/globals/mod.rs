@@ -1,5 +1,6 @@
 //! The globals, and the objects that clients make by them.
 
+mod agent;
 mod batch;
 mod clients;
 mod explanation;
@@ -20,6 +21,7 @@ use wayland_backend::server::{ClientData, ClientId, GlobalHandler, GlobalId, Han
 use wayland_protocols::ext::foreign_toplevel_list::v1::server::ext_foreign_toplevel_handle_v1::ExtForeignToplevelHandleV1;
 use wayland_server::{DisplayHandle, Resource};
 
+use crate::ask::Asker;
 use crate::policy::Capability;
 use crate::protocol::server::xx_client_auth_admin_v1::XxClientAuthAdminV1;
 use crate::protocol::server::xx_client_auth_manager_v1::XxClientAuthManagerV1;
@@ -41,6 +43,7 @@ pub struct ClientAuthGlobals {
 #[must_use]
 pub struct ClientAuthGlobalsBuilder<D> {
     find_toplevel: FindToplevel<D>,
+    asker: Option<Asker>,
 }
 
 impl fmt::Debug for ClientAuthGlobals {
@@ -74,7 +77,7 @@ impl ClientAuthGlobals {
 
     /// Starts making them for a display whose state is `D`.
     pub fn builder<D: 'static>() -> ClientAuthGlobalsBuilder<D> {
-        ClientAuthGlobalsBuilder { find_toplevel: Arc::new(|_, _| None) }
+        ClientAuthGlobalsBuilder { find_toplevel: Arc::new(|_, _| None), asker: None }
     }
 
     /// Tells clients what has changed. The events are written to them when the display is flushed.
@@ -102,6 +105,12 @@ impl<D: 'static> ClientAuthGlobalsBuilder<D> {
         self
     }
 
+    /// Lets the one agent answer what `asker` asks; without it, nobody can be the agent.
+    pub fn asker(mut self, asker: Asker) -> Self {
+        self.asker = Some(asker);
+        self
+    }
+
     /// Makes the globals for clients whose data is `C`.
     ///
     /// A client whose data is not a `C` is unidentified here, and sees the open global alone.
@@ -118,7 +127,7 @@ impl<D: 'static> ClientAuthGlobalsBuilder<D> {
         display: &DisplayHandle,
         authenticator: &Authenticator,
     ) -> io::Result<ClientAuthGlobals> {
-        let shared = Arc::new(Shared::new(authenticator.clone(), display)?);
+        let shared = Arc::new(Shared::new(authenticator.clone(), self.asker.clone(), display)?);
         let news = Arc::clone(&shared.news);
         let subscription = authenticator.subscribe(move |event| news.hear(event));
         let make = |role, needs| Global::<D, C> {

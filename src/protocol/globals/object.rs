@@ -8,6 +8,7 @@ use wayland_backend::server::{ClientId, DisconnectReason, Handle, ObjectData, Ob
 use wayland_protocols::ext::foreign_toplevel_list::v1::server::ext_foreign_toplevel_handle_v1::ExtForeignToplevelHandleV1;
 use wayland_server::{DisplayHandle, Resource, WEnum};
 
+use super::agent::Agent;
 use super::batch::{halves, whole};
 use super::explanation;
 use super::grants::{self, Failure, Wanted, Whom};
@@ -18,6 +19,7 @@ use crate::identity::Identity;
 use crate::policy::{Capability, ClientSerial, GrantId};
 use crate::protocol::server::{
     xx_client_auth_admin_v1::{self as admin, XxClientAuthAdminV1},
+    xx_client_auth_agent_v1::{self as agent, XxClientAuthAgentV1},
     xx_client_auth_clients_v1::{self as clients, XxClientAuthClientsV1},
     xx_client_auth_explanation_v1::XxClientAuthExplanationV1,
     xx_client_auth_grants_v1::{self as list, XxClientAuthGrantsV1},
@@ -37,6 +39,7 @@ pub(super) enum Role {
     Clients,
     Admin,
     Grants,
+    Agent,
     /// It says what it has to say when it is made; there is nothing to ask of it.
     Inert,
 }
@@ -85,6 +88,7 @@ impl<D: 'static> ObjectData<D> for Object<D> {
             Role::Clients => request.of_clients(message),
             Role::Admin => request.of_admin(message),
             Role::Grants => request.of_grants(message),
+            Role::Agent => request.of_agent(message),
             Role::Own | Role::Inert => Role::Inert,
         };
         // The backend wants data for what a request creates, and for nothing else.
@@ -96,6 +100,11 @@ impl<D: 'static> ObjectData<D> for Object<D> {
             Role::Own => self.context.shared.objects().own.remove(&client, &id),
             Role::Clients => self.context.shared.objects().clients.remove(&id),
             Role::Grants => self.context.shared.objects().grants.remove(&id),
+            Role::Agent => {
+                let left = self.context.shared.objects().agent.take_if(|agent| agent.id == id);
+                // What it leaves behind is told to others: without the lock.
+                drop(left);
+            }
             Role::Manager | Role::Monitor | Role::Admin | Role::Inert => {}
         }
     }
@@ -197,6 +206,17 @@ impl<D> Request<'_, D> {
                 shared.objects().grants.add(id.clone(), auth.clone());
                 return Role::Grants;
             }
+            admin::Request::GetAgent { .. } => {
+                if let Ok(resource) = XxClientAuthAgentV1::from_id(self.display, id.clone()) {
+                    let agent = Agent::start(&resource, shared.asker.as_ref(), &shared.news, auth);
+                    if let Some(agent) = agent {
+                        // There was none: the asker has one at most.
+                        let before = shared.objects().agent.replace(agent);
+                        drop(before);
+                    }
+                }
+                return Role::Agent;
+            }
             admin::Request::Revoke { id_hi, id_lo, disposition: WEnum::Value(disposition), .. } => {
                 let revoke = || {
                     let disconnect = disposition == admin::Disposition::Disconnect;
@@ -241,6 +261,20 @@ impl<D> Request<'_, D> {
     /// The client is ended for a value that no enum has.
     fn invalid(&self, resource: &XxClientAuthAdminV1) -> Role {
         resource.post_error(admin::Error::InvalidValue, "an argument is not a value of its enum");
+        Role::Inert
+    }
+
+    fn of_agent(&self, message: Message<ObjectId, OwnedFd>) -> Role {
+        let Some((resource, request)) = self.parse::<XxClientAuthAgentV1>(message) else { return Role::Inert };
+        let agent::Request::Answer { question, decision } = request else { return Role::Inert };
+        let WEnum::Value(decision) = decision else {
+            resource.post_error(agent::Error::InvalidValue, "an argument is not a value of its enum");
+            return Role::Inert;
+        };
+        let mut objects = self.context.shared.objects();
+        if let Some(agent) = objects.agent.as_mut().filter(|agent| agent.id == resource.id()) {
+            agent.answer(question, decision);
+        }
         Role::Inert
     }
 

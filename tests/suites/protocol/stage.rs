@@ -3,6 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
+use wayland_auth::ask::Asker;
 use wayland_auth::protocol::ClientAuthGlobals;
 use wayland_auth::{Authenticator, ClientAuth, Policy};
 use wayland_auth_tests::connect::PATIENCE;
@@ -18,6 +19,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) world: &'a World,
     pub(crate) authenticator: Authenticator,
     pub(crate) server: Server,
+    pub(crate) asker: Asker,
     globals: Arc<ClientAuthGlobals>,
 }
 
@@ -26,13 +28,14 @@ impl<'a> Stage<'a> {
         let policy = Policy::parse("test.toml", policy).context("policy")?;
         let authenticator = Authenticator::builder().policy(policy).build().context("authenticator")?;
         let server = Server::start(authenticator.clone(), |_, _| {})?;
-        let ours = authenticator.clone();
+        let asker = Asker::new(&authenticator);
+        let (ours, ask) = (authenticator.clone(), asker.clone());
         let make = move |handle: &DisplayHandle| {
             ours.attach(handle)?;
-            ClientAuthGlobals::new::<State, ClientState>(handle, &ours)
+            ClientAuthGlobals::builder::<State>().asker(ask).build::<ClientState>(handle, &ours)
         };
         let globals = Arc::new(server.run(make)?.context("globals")?);
-        Ok(Self { world, authenticator, server, globals })
+        Ok(Self { world, authenticator, server, asker, globals })
     }
 
     /// Tells clients what has changed.
@@ -50,6 +53,13 @@ impl<'a> Stage<'a> {
             ensure!(std::time::Instant::now() < deadline, "clients are left");
         }
         Ok(())
+    }
+
+    /// Lets answers take effect, and tells clients.
+    pub(crate) fn tick(&self) -> Outcome {
+        let asker = self.asker.clone();
+        self.server.run(move |_| asker.tick())?;
+        self.dispatch()
     }
 
     /// Takes another policy, and tells clients.
