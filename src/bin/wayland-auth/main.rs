@@ -41,6 +41,7 @@ enum Command {
     Grant(live::GrantArgs),
     Grants(live::GrantsArgs),
     Revoke(live::RevokeArgs),
+    Agent(live::AgentArgs),
     #[command(hide = true)]
     Janitor(run::JanitorArgs),
 }
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Grant(args) => live::grant(&args),
         Command::Grants(args) => live::grants(&args),
         Command::Revoke(args) => live::revoke(&args),
+        Command::Agent(args) => live::agent(&args),
         Command::Janitor(args) => run::keep_watch(&args),
     };
     result.unwrap_or_else(|failure| failure.report())

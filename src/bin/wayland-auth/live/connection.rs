@@ -1,7 +1,10 @@
 //! The connection to the compositor of this session.
 
+use std::io::ErrorKind;
+
 use wayland_auth::protocol::client::{
     xx_client_auth_admin_v1::XxClientAuthAdminV1,
+    xx_client_auth_agent_v1::{self as agent, XxClientAuthAgentV1},
     xx_client_auth_clients_v1::{self as clients, XxClientAuthClientsV1},
     xx_client_auth_explanation_v1::{self as explanation, XxClientAuthExplanationV1},
     xx_client_auth_grants_v1::{self as grants, XxClientAuthGrantsV1},
@@ -10,6 +13,7 @@ use wayland_auth::protocol::client::{
     xx_client_auth_result_v1::{self as result, XxClientAuthResultV1},
     xx_client_auth_self_v1::{self as own, XxClientAuthSelfV1},
 };
+use wayland_client::backend::WaylandError;
 use wayland_client::protocol::wl_registry::{self, WlRegistry};
 use wayland_client::{ConnectError, Connection, Dispatch, DispatchError, EventQueue, Proxy, QueueHandle, WEnum};
 
@@ -30,6 +34,7 @@ pub(crate) struct Inbox {
     held_for: Option<String>,
     pub(crate) clients: Vec<clients::Event>,
     pub(crate) explanation: Vec<explanation::Event>,
+    pub(crate) agent: Vec<agent::Event>,
     pub(crate) grants: Vec<grants::Event>,
     pub(crate) results: Vec<result::Event>,
 }
@@ -61,6 +66,25 @@ impl Compositor {
     /// Waits until something comes.
     pub(crate) fn wait(&mut self) -> Result<(), Failure> {
         self.queue.blocking_dispatch(&mut self.inbox).map(drop).map_err(lost)
+    }
+
+    /// Sends what was asked.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.lost_unless(self.queue.flush())
+    }
+
+    /// Takes in what has been read already.
+    pub(crate) fn pending(&mut self) -> Result<(), Failure> {
+        self.queue.dispatch_pending(&mut self.inbox).map(drop).map_err(lost)
+    }
+
+    /// What a failure of the connection means.
+    pub(crate) fn lost_unless(&self, result: Result<(), WaylandError>) -> Result<(), Failure> {
+        match result {
+            // It is tried again when there is room, or something to read.
+            Err(WaylandError::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            result => result.map_err(|error| lost(DispatchError::Backend(error))),
+        }
     }
 
     fn find<I: Proxy>(&self) -> Option<u32> {
@@ -141,6 +165,7 @@ macro_rules! kept {
 kept! {
     XxClientAuthClientsV1, clients::Event => clients;
     XxClientAuthExplanationV1, explanation::Event => explanation;
+    XxClientAuthAgentV1, agent::Event => agent;
     XxClientAuthGrantsV1, grants::Event => grants;
     XxClientAuthResultV1, result::Event => results;
 }
