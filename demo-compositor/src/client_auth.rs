@@ -10,7 +10,7 @@ use smithay::{
     },
     wayland::foreign_toplevel_list::ForeignToplevelHandle,
 };
-use wayland_auth::{Authenticator, ClientAuth, auth_of, protocol::ClientAuthGlobals, source::LiveRights};
+use wayland_auth::{Authenticator, ClientAuth, ask::Asker, auth_of, protocol::ClientAuthGlobals, source::LiveRights};
 
 use crate::{client::ClientState, error::StartError, state::State};
 
@@ -18,10 +18,12 @@ use crate::{client::ClientState, error::StartError, state::State};
 pub(crate) fn serve(
     display: &DisplayHandle,
     authenticator: &Authenticator,
+    asker: &Asker,
     handle: &LoopHandle<'static, State>,
 ) -> Result<(), StartError> {
     let failed = |source| StartError::Os { what: "tell clients of changes", source };
     let globals = ClientAuthGlobals::builder::<State>()
+        .asker(asker.clone())
         .find_toplevel(|state, toplevel| state.client_of(toplevel))
         .build::<ClientState>(display, authenticator)
         .map_err(failed)?;

@@ -74,8 +74,9 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
     let identifier = if options.without_identification { None } else { Some(authenticator) };
     let mut state = State::new(display.handle(), handle.clone(), backend, identifier.clone(), audit)?;
     if let Some(authenticator) = &identifier {
-        client_auth::serve(&display.handle(), authenticator, &handle)?;
-        state.asker = Some(asking::start(authenticator, &handle)?);
+        let asker = asking::start(authenticator, &handle)?;
+        client_auth::serve(&display.handle(), authenticator, &asker, &handle)?;
+        state.asker = Some(asker);
     }
     if let Some(path) = options.policy.as_deref().map(reload::absolute) {
         reload::watch(&path, &handle)?;
