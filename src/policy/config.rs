@@ -1,9 +1,9 @@
 //! Reading a policy from TOML.
 //!
-//! The whole file is read before anything is refused, so all errors are told at once. What
-//! this form does not know yet (`ask`, `include`, `uid`) is an error and
-//! never ignored.
+//! The whole file, and what it includes, is read before anything is refused, so all errors are
+//! told at once. What this form does not know is an error and never ignored.
 
+mod include;
 mod limits;
 mod lint;
 mod rules;
@@ -12,7 +12,6 @@ mod single;
 mod tests;
 mod value;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,8 +20,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::Policy;
 use super::capability::{BUILT_IN, Capability, CapabilitySet};
-use super::diagnostics::{PolicyErrors, Sink, quoted};
+use super::diagnostics::{Place, PolicyErrors, Sink, quoted};
 use super::eval::{NEVER_FOR_APPS, NEVER_INTERNAL, NOT_IN_STAR};
+use super::include::{Included, Includer};
 use super::interfaces::{Class, built_in_class};
 use super::settings::{Defaults, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
 use value::Key;
@@ -30,7 +30,7 @@ use value::Key;
 /// The largest policy that is read, in bytes.
 pub(super) const MAX_SIZE: usize = 1 << 20;
 
-const SECTIONS: &[&str] = &["capabilities", "defaults", "limits", "machine", "rule", "trust"];
+const SECTIONS: &[&str] = &["capabilities", "defaults", "include", "limits", "machine", "rule", "trust"];
 
 /// Interfaces that every client uses before anything else.
 const NEVER_MOVED: &[&str] = &["wl_display", "wl_registry"];
@@ -39,26 +39,34 @@ impl Policy {
     /// Reads a policy. `name` is what errors and reasons call the file.
     ///
     /// Nothing is ignored: an unknown key, an unknown capability or a value of the wrong type
-    /// refuses the whole policy.
+    /// refuses the whole policy. So does `include`, whose names are relative to a file; for that,
+    /// [`Policy::from_path`] reads one.
     ///
     /// # Errors
     ///
     /// [`PolicyErrors`] has everything that is wrong with it, with line, column and help.
     pub fn parse(name: &str, text: &str) -> Result<Self, PolicyErrors> {
-        let file: Arc<str> = name.into();
+        Self::read(name.into(), text, None)
+    }
+
+    /// Reads a policy and, if it may include something, that.
+    pub(super) fn read(file: Arc<str>, text: &str, includer: Option<&mut Includer>) -> Result<Self, PolicyErrors> {
         if text.len() > MAX_SIZE {
             let mut sink = Sink::new(file, "");
             sink.error(0..0, format!("a policy may have {MAX_SIZE} bytes, this one has {}", text.len()), None);
             return Err(sink.into_errors());
         }
-        let mut parser = Parser { sink: Sink::new(file, text), policy: Self::built_in(), places: Places::default() };
-        let (document, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            parser.sink.error(error.span().unwrap_or(0..0), error.message(), None);
-        }
-        // What was left of a broken file tells little: only what is well-formed is judged.
-        if errors.is_empty() {
-            parser.document(document.get_ref());
+        let included: Vec<Included>;
+        let mut parser = Parser::new(file, text);
+        if let Some(main) = parser.well_formed(text) {
+            included = parser.include(&main, includer);
+            let mut documents = vec![(0, main)];
+            for file in &included {
+                let number = parser.sink.add(file.name.clone(), &file.text);
+                parser.sink.select(number);
+                documents.extend(parser.well_formed(&file.text).map(|document| (number, document)));
+            }
+            parser.documents(&documents);
         }
         parser.finish()
     }
@@ -67,15 +75,15 @@ impl Policy {
 /// Where things stand that warnings point at.
 #[derive(Debug, Default)]
 struct Places {
-    host: Range<usize>,
-    namespaced: Range<usize>,
-    unidentified: Range<usize>,
+    host: Place,
+    namespaced: Place,
+    unidentified: Place,
     /// One for each of the policy's rules.
-    rules: Vec<Range<usize>>,
+    rules: Vec<Place>,
     /// Lists of capabilities, and what has no effect in them.
-    lists: Vec<(Range<usize>, CapabilitySet, CapabilitySet)>,
+    lists: Vec<(Place, CapabilitySet, CapabilitySet)>,
     /// The interfaces that `[capabilities]` names.
-    interfaces: Vec<(String, Range<usize>)>,
+    interfaces: Vec<(String, Place)>,
 }
 
 #[derive(Debug)]
@@ -83,6 +91,26 @@ struct Parser<'t> {
     sink: Sink<'t>,
     policy: Policy,
     places: Places,
+    /// Whether a file could not be read that may give names to capabilities. Then names that nobody gave are no errors of
+    /// their own.
+    names_are_missing: bool,
+}
+
+impl<'t> Parser<'t> {
+    fn new(file: Arc<str>, text: &'t str) -> Self {
+        let (policy, places) = (Policy::built_in(), Places::default());
+        Self { sink: Sink::new(file, text), policy, places, names_are_missing: false }
+    }
+
+    /// The TOML of the current file. What is left of a broken one tells little: it is not judged.
+    fn well_formed(&mut self, text: &'t str) -> Option<DeTable<'t>> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            self.sink.error(error.span().unwrap_or(0..0), error.message(), None);
+        }
+        self.names_are_missing |= !errors.is_empty();
+        errors.is_empty().then(|| document.into_inner())
+    }
 }
 
 impl Parser<'_> {
@@ -96,19 +124,42 @@ impl Parser<'_> {
         Ok(policy)
     }
 
-    fn document(&mut self, document: &DeTable<'_>) {
-        self.known_keys(document, SECTIONS, "this form of a policy");
-        // The names come first: every other section may use them.
-        if let Some(value) = document.get("capabilities") {
-            self.capabilities(value);
+    /// All files that are well-formed, each with its number; the main one first.
+    fn documents(&mut self, documents: &[(usize, DeTable<'_>)]) {
+        for (number, document) in documents {
+            self.sink.select(*number);
+            match number {
+                0 => self.known_keys(document, SECTIONS, "this form of a policy"),
+                _ => self.known_in_included(document),
+            }
         }
-        self.single_interfaces(document);
+        // The names come first: every other section may use them.
+        for (number, document) in documents {
+            self.sink.select(*number);
+            if let Some(value) = document.get("capabilities") {
+                self.capabilities(value);
+            }
+        }
+        for (number, document) in documents {
+            self.sink.select(*number);
+            self.single_interfaces(document);
+        }
         self.policy.defaults.host.set = self.star();
+        for (number, document) in documents {
+            self.sink.select(*number);
+            if *number == 0 {
+                self.settings(document);
+            }
+            if let Some(value) = document.get("rule") {
+                self.rules(value);
+            }
+        }
+    }
+
+    /// What the main file alone may have.
+    fn settings(&mut self, document: &DeTable<'_>) {
         if let Some(value) = document.get("defaults") {
             self.defaults(value);
-        }
-        if let Some(value) = document.get("rule") {
-            self.rules(value);
         }
         if let Some(value) = document.get("machine") {
             self.machine(value);
@@ -123,23 +174,21 @@ impl Parser<'_> {
 
     fn capabilities(&mut self, value: &Spanned<DeValue<'_>>) {
         let Some(table) = self.table(value) else { return };
-        let mut places: BTreeMap<String, Capability> = BTreeMap::new();
         for (key, value) in in_file_order(table) {
             let Some(capability) = self.own_capability(&key) else { continue };
             for (interface, span) in self.strings(value, "interfaces") {
                 if !self.interface_may_move(&interface, &span) {
                     continue;
                 }
-                self.places.interfaces.push((interface.clone(), span.clone()));
-                if let Some(other) = places.insert(interface.clone(), capability) {
+                self.places.interfaces.push((interface.clone(), self.sink.place(span.clone())));
+                let interfaces = Arc::make_mut(&mut self.policy.interfaces);
+                if let Some(other) = interfaces.insert(interface.as_str().into(), capability) {
                     let other = self.policy.capability_name(other);
                     let message = format!("{} is in {} already", quoted(&interface), quoted(other));
                     self.sink.error(span, message, Some("name each interface once".into()));
                 }
             }
         }
-        let places = places.into_iter().map(|(name, capability)| (name.into(), capability));
-        self.policy.interfaces = Arc::new(places.collect());
     }
 
     /// The capability that a key of `[capabilities]` names, made if there is none.
@@ -191,7 +240,7 @@ impl Parser<'_> {
         self.known_keys(table, KEYS, "[defaults]");
         let mut defaults = Defaults { host: self.policy.defaults.host.clone(), ..Defaults::default() };
         for (key, value) in in_file_order(table) {
-            let place = key.span.clone();
+            let place = self.sink.place(key.span.clone());
             match key.name {
                 "host" => {
                     defaults.host = self.listed(&key, value);
@@ -215,7 +264,7 @@ impl Parser<'_> {
                     let Some(tags) = self.table(value) else { continue };
                     for (tag, value) in in_file_order(tags) {
                         let listed = self.listed(&tag, value);
-                        self.places.lists.push((tag.span, listed.set, NEVER_INTERNAL));
+                        self.places.lists.push((self.sink.place(tag.span), listed.set, NEVER_INTERNAL));
                         defaults.internal.insert(tag.name.into(), listed);
                     }
                 }

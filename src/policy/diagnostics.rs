@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
-/// How many errors one file is told of; further ones are only counted.
+use super::file::PolicyFiles;
+
+/// How many errors a policy is told of; further ones are only counted.
 const MAX_DIAGNOSTICS: usize = 100;
 
 /// The longest source line that is shown, in bytes.
@@ -50,11 +52,6 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// What diagnostics are ordered by.
-    fn position(&self) -> (usize, usize) {
-        (self.line, self.column)
-    }
-
     /// The name of the file.
     #[must_use]
     pub fn file(&self) -> &str {
@@ -92,17 +89,29 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All errors of one policy file, in the order of the file. Never empty.
+/// All errors of one policy: of its file and of those that it includes, in this order. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyErrors {
     diagnostics: Vec<Diagnostic>,
     more: usize,
+    files: PolicyFiles,
 }
 
 impl PolicyErrors {
-    /// The errors, in the order of the file.
+    /// The errors, in the order of the files and of what stands in them.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter()
+    }
+
+    /// The same errors, of a policy that was read from these.
+    pub(super) fn of(self, files: PolicyFiles) -> Self {
+        Self { files, ..self }
+    }
+
+    /// What was read, or tried to be: when one of these changes, it is worth another try.
+    #[must_use]
+    pub fn files(&self) -> &PolicyFiles {
+        &self.files
     }
 }
 
@@ -123,66 +132,125 @@ impl fmt::Display for PolicyErrors {
 
 impl std::error::Error for PolicyErrors {}
 
-/// Collects what there is to say about one file.
-#[derive(Debug)]
+/// A place in one of the files of a policy.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// The number of the file.
+    file: usize,
+    /// In bytes of its text.
+    span: Range<usize>,
+}
+
+/// Collects what there is to say about the files of one policy. Spans are of the current one.
+#[derive(Debug, Default)]
 pub(super) struct Sink<'t> {
+    texts: Vec<Text<'t>>,
+    /// The number of the current file, and its name.
+    current: usize,
+    file: Arc<str>,
+    /// Each with the number of its file.
+    errors: Vec<(usize, Diagnostic)>,
+    more: usize,
+    warnings: Vec<(usize, Diagnostic)>,
+}
+
+/// The text of one file.
+#[derive(Debug)]
+struct Text<'t> {
     file: Arc<str>,
     text: &'t str,
     line_starts: Vec<usize>,
-    errors: Vec<Diagnostic>,
-    more: usize,
-    warnings: Vec<Diagnostic>,
 }
 
 impl<'t> Sink<'t> {
+    /// For the main file, which is the current one.
     pub(super) fn new(file: Arc<str>, text: &'t str) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file, text, line_starts, errors: Vec::new(), more: 0, warnings: Vec::new() }
+        Self { texts: vec![Text::new(file.clone(), text)], file, ..Self::default() }
     }
 
+    /// Takes a further file, and says its number. The main one has the number 0.
+    pub(super) fn add(&mut self, file: Arc<str>, text: &'t str) -> usize {
+        self.texts.push(Text::new(file, text));
+        self.texts.len() - 1
+    }
+
+    /// Makes the file of this number the current one.
+    pub(super) fn select(&mut self, file: usize) {
+        self.current = file;
+        self.file = self.texts.get(file).map(|text| text.file.clone()).unwrap_or_default();
+    }
+
+    /// The name of the current file.
     pub(super) fn file(&self) -> &Arc<str> {
         &self.file
     }
 
-    /// The line, counted from 1, of the byte at `offset`.
+    /// The line, counted from 1, of the byte at `offset` of the current file.
     pub(super) fn line(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset).max(1)
+        self.texts.get(self.current).map_or(1, |text| text.line(offset))
+    }
+
+    /// Where `span` of the current file is, for when another one is.
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        Place { file: self.current, span }
     }
 
     /// Whether there is no error so far.
     pub(super) fn is_clean(&self) -> bool {
-        self.errors.is_empty()
+        self.errors.is_empty() && self.more == 0
     }
 
     pub(super) fn error(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        if self.errors.len() < MAX_DIAGNOSTICS {
-            let diagnostic = self.diagnostic(Severity::Error, span, message.into(), help);
-            self.errors.push(diagnostic);
-        } else {
-            self.more += 1;
+        let room = self.errors.len() < MAX_DIAGNOSTICS;
+        let told = room.then(|| self.diagnostic(Severity::Error, self.place(span), message.into(), help)).flatten();
+        match told {
+            Some(error) => self.errors.push(error),
+            None => self.more += 1,
         }
     }
 
-    pub(super) fn warning(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn warning(&mut self, place: Place, message: impl Into<String>, help: Option<String>) {
         if self.warnings.len() < MAX_DIAGNOSTICS {
-            let diagnostic = self.diagnostic(Severity::Warning, span, message.into(), help);
-            self.warnings.push(diagnostic);
+            self.warnings.extend(self.diagnostic(Severity::Warning, place, message.into(), help));
         }
     }
 
     /// The warnings, or the errors if there are any.
-    pub(super) fn finish(mut self) -> Result<Vec<Diagnostic>, PolicyErrors> {
-        if !self.errors.is_empty() {
-            return Err(self.into_errors());
-        }
-        self.warnings.sort_by_key(Diagnostic::position);
-        Ok(self.warnings)
+    pub(super) fn finish(self) -> Result<Vec<Diagnostic>, PolicyErrors> {
+        if self.is_clean() { Ok(in_order(self.warnings)) } else { Err(self.into_errors()) }
     }
 
     /// The errors, in the order of their places.
-    pub(super) fn into_errors(mut self) -> PolicyErrors {
-        self.errors.sort_by_key(Diagnostic::position);
-        PolicyErrors { diagnostics: self.errors, more: self.more }
+    pub(super) fn into_errors(self) -> PolicyErrors {
+        PolicyErrors { diagnostics: in_order(self.errors), more: self.more, files: PolicyFiles::default() }
+    }
+
+    fn diagnostic(
+        &self,
+        severity: Severity,
+        place: Place,
+        message: String,
+        help: Option<String>,
+    ) -> Option<(usize, Diagnostic)> {
+        let diagnostic = self.texts.get(place.file)?.diagnostic(severity, place.span, message, help);
+        Some((place.file, diagnostic))
+    }
+}
+
+/// By file, line and column.
+fn in_order(mut diagnostics: Vec<(usize, Diagnostic)>) -> Vec<Diagnostic> {
+    diagnostics.sort_by_key(|(file, diagnostic)| (*file, diagnostic.line, diagnostic.column));
+    diagnostics.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+}
+
+impl<'t> Text<'t> {
+    fn new(file: Arc<str>, text: &'t str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file, text, line_starts }
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset).max(1)
     }
 
     fn diagnostic(&self, severity: Severity, span: Range<usize>, message: String, help: Option<String>) -> Diagnostic {

@@ -59,6 +59,7 @@ impl Policy {
             trust,
             limits,
             warnings: _,
+            files: _,
             computed: _,
         } = self;
         let Defaults { host, sandboxed, namespaced, unidentified, internal } = defaults;

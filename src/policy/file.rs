@@ -2,13 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fd::AsFd;
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 
 use super::Policy;
 use super::config::MAX_SIZE;
 use super::diagnostics::{PolicyErrors, harmless};
+use super::include::Includer;
 
 /// Why a policy file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -80,49 +82,99 @@ pub enum PolicyError {
     Invalid(#[from] PolicyErrors),
 }
 
+/// What a policy was read from: whoever watches all of it misses no change.
+///
+/// Paths are as they were opened; those of included files begin with the directory of the main one, unless they are
+/// absolute. Editors put a new file in the place of the old one, so what is to be watched for a file is the directory
+/// that it is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyFiles {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) directories: Vec<PathBuf>,
+}
+
+impl PolicyFiles {
+    /// The files, the main one first, then the included ones in their order. Also those that could not be read.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The directories that were searched by a name with `*`: a file that comes to be there may be a part of the policy.
+    #[must_use]
+    pub fn directories(&self) -> &[PathBuf] {
+        &self.directories
+    }
+}
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
 impl Policy {
-    /// Reads the policy in the file at `path`.
+    /// Reads the policy in the file at `path`, and what it includes.
     ///
     /// Links are followed, and the file is opened once: what is checked is what is read,
     /// whatever happens to the path meanwhile. The directories on the way are not checked; who
     /// can write there can put *another* file of root's or ours in its place, but none of
-    /// their own.
+    /// their own. Included files are opened in the same way, in a directory that only root and we
+    /// can write; all of them together have at most 1 MiB once more.
     ///
     /// # Errors
     ///
     /// [`PolicyError`], if it is not a regular file, does not belong to root or to our
     /// effective uid, can be written by its group or by others, is larger than 1 MiB, is not
-    /// UTF-8, or is not a policy. Each says what to do about it.
+    /// UTF-8, or is not a policy. Each says what to do about it. What is wrong with an included
+    /// file is told where it is included, or at its own line, together with all other errors.
     pub fn from_path(path: &Path) -> Result<Self, PolicyError> {
         let shown = harmless(&path.to_string_lossy());
-        let bytes = read(path, &shown)?;
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok(Self::parse(&shown, text)?),
-            Err(e) => {
-                let line = 1 + bytes.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count();
-                Err(PolicyError::NotUtf8 { path: shown, line })
-            }
+        let (text, id) = read_text(CWD, path, &shown)?;
+        let mut includer = Includer::new(path, id);
+        match Self::read(shown.into(), &text, Some(&mut includer)) {
+            Ok(policy) => Ok(Self { files: includer.into_files(), ..policy }),
+            Err(errors) => Err(errors.of(includer.into_files()).into()),
         }
     }
 }
 
+/// The text of the file at `path` in `dir`, and which file it is.
+pub(super) fn read_text(dir: impl AsFd, path: &Path, shown: &str) -> Result<(String, FileId), PolicyError> {
+    let (bytes, id) = read_at(dir, path, shown)?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n').count();
+        PolicyError::NotUtf8 { path: shown.to_owned(), line }
+    })?;
+    Ok((text, id))
+}
+
+/// What the file at `path` has in it.
 pub(super) fn read(path: &Path, shown: &str) -> Result<Vec<u8>, PolicyError> {
+    read_at(CWD, path, shown).map(|(bytes, _)| bytes)
+}
+
+/// Whether nobody but root and us can change what has this `stat`.
+pub(super) fn check_owner(stat: &Stat, shown: &str) -> Result<(), PolicyError> {
+    let own = rustix::process::geteuid().as_raw();
+    if stat.st_uid != 0 && stat.st_uid != own {
+        return Err(PolicyError::Owner { path: shown.to_owned(), owner: stat.st_uid, own });
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(PolicyError::Writable { path: shown.to_owned(), mode: stat.st_mode & 0o7777 });
+    }
+    Ok(())
+}
+
+fn read_at(dir: impl AsFd, path: &Path, shown: &str) -> Result<(Vec<u8>, FileId), PolicyError> {
     let shown = || shown.to_owned();
     // NONBLOCK: nobody waits for the other end of a pipe. It means nothing for a regular file.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let fd = rustix::fs::open(path, flags, Mode::empty())
+    let fd = rustix::fs::openat(dir, path, flags, Mode::empty())
         .map_err(|errno| PolicyError::Open { path: shown(), source: errno.into() })?;
     let stat = rustix::fs::fstat(&fd).map_err(|errno| PolicyError::Read { path: shown(), source: errno.into() })?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(PolicyError::NotRegular { path: shown() });
     }
-    let own = rustix::process::geteuid().as_raw();
-    if stat.st_uid != 0 && stat.st_uid != own {
-        return Err(PolicyError::Owner { path: shown(), owner: stat.st_uid, own });
-    }
-    if stat.st_mode & 0o022 != 0 {
-        return Err(PolicyError::Writable { path: shown(), mode: stat.st_mode & 0o7777 });
-    }
+    check_owner(&stat, &shown())?;
     let mut bytes = Vec::new();
     File::from(fd)
         .take(MAX_SIZE as u64 + 1)
@@ -131,27 +183,26 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Vec<u8>, PolicyError> {
     if bytes.len() > MAX_SIZE {
         return Err(PolicyError::TooLarge { path: shown() });
     }
-    Ok(bytes)
+    Ok((bytes, FileId(stat.st_dev, stat.st_ino)))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::PathBuf;
 
     /// A directory of our own, removed at the end.
-    struct Dir(PathBuf);
+    pub(in crate::policy) struct Dir(PathBuf);
 
     impl Dir {
-        fn new(name: &str) -> Self {
+        pub(in crate::policy) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("wayland-auth-policy-{}-{name}", std::process::id()));
             fs::create_dir(&path).unwrap();
             Self(path)
         }
 
-        fn path(&self) -> &Path {
+        pub(in crate::policy) fn path(&self) -> &Path {
             &self.0
         }
     }

@@ -96,6 +96,18 @@
 //! So that nobody gains by hiding who he is, what a rule denies to anybody, and what an
 //! `allow` leaves out, is taken from `namespaced` and `unidentified` as well;
 //! [`Policy::warnings`] says when that happens.
+//!
+//! # More than one file
+//!
+//! ```toml
+//! include = ["policy.d/*.toml", "/etc/wayland-auth/site.toml"]
+//! ```
+//!
+//! The rules of included files follow those of the main file, in the order in which `include` names them and then in that of
+//! their names. They hold `[[rule]]` and `[capabilities]` only, and include nothing: what is for all clients stands in one place.
+//! Names are relative to the main file; a `*` in the last part of one stands for any text, except for hidden files. What is
+//! named without it has to be there, and so has the directory that is searched. [`Policy::from_path`] opens each like the main
+//! file, and its directory may be written by root and us only; [`Policy::files`] says what a compositor has to watch.
 
 pub mod capability;
 mod config;
@@ -105,6 +117,7 @@ mod eval;
 mod explain;
 mod file;
 mod grant;
+mod include;
 mod interfaces;
 #[cfg(test)]
 mod invariants;
@@ -121,7 +134,7 @@ pub use capability::{Capability, CapabilitySet};
 pub use diagnostics::{Diagnostic, PolicyErrors, Severity};
 pub use diff::PolicyDiff;
 pub use explain::RuleMatch;
-pub use file::PolicyError;
+pub use file::{PolicyError, PolicyFiles};
 pub use grant::{
     Answer, ClientSerial, Grant, GrantError, GrantId, Grantee, Grants, Lifetime, MAX_GRANTS, NewGrant, StateError,
     StateFile,
@@ -154,6 +167,7 @@ pub struct Policy {
     trust: TrustSettings,
     limits: Limits,
     warnings: Vec<Diagnostic>,
+    files: PolicyFiles,
     computed: eval::Computed,
 }
 
@@ -189,6 +203,7 @@ impl Policy {
             trust: TrustSettings::default(),
             limits: Limits::default(),
             warnings: Vec::new(),
+            files: PolicyFiles::default(),
             computed: eval::Computed::default(),
         };
         policy.compute();
@@ -263,7 +278,13 @@ impl Policy {
         self.rules.len()
     }
 
-    /// What the file seems to say, but does not do; in the order of the file.
+    /// What it was read from. Empty for one that was not read from a file.
+    #[must_use]
+    pub fn files(&self) -> &PolicyFiles {
+        &self.files
+    }
+
+    /// What the policy seems to say, but does not do; in the order of the files and of what stands in them.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings

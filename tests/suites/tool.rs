@@ -10,6 +10,7 @@ use wayland_auth_tests::{Context, Needs, Outcome, Test, World, ensure, ensure_eq
 const TESTS: &[Test] = &[
     ("t33_t34_check_shows_every_error_with_its_place", Needs::Nothing, check_shows_errors),
     ("t32_check_refuses_a_policy_that_others_can_write", Needs::Nothing, check_refuses_what_others_can_write),
+    ("check_and_explain_read_included_files", Needs::Nothing, included_files),
     ("check_counts_warnings_and_strict_refuses_them", Needs::Nothing, check_and_warnings),
     ("explain_says_why_and_what_would_change_it", Needs::Nothing, explain_says_why),
     ("explain_has_a_status_for_scripts", Needs::Nothing, explain_has_a_status),
@@ -79,6 +80,38 @@ fn check_refuses_what_others_can_write(world: &World) -> Outcome {
     let (status, value) = json_of(&["check", "--json", &shown])?;
     let refused = value["refused"].as_str().context("no reason")?;
     ensure!(status == Some(1) && refused.contains("chmod go-w"), "{value}");
+    Ok(())
+}
+
+fn included_files(world: &World) -> Outcome {
+    let (path, shown) = file(world, &format!("include = ['policy.d/*.toml']\n{POLICY}"))?;
+    let directory = path.with_file_name("policy.d");
+    std::fs::create_dir(&directory).context("policy.d")?;
+    std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).context("mode")?;
+    let included = directory.join("sound.toml");
+    let write = |text: &str| {
+        std::fs::write(&included, text).context("write")?;
+        std::fs::set_permissions(&included, PermissionsExt::from_mode(0o600)).context("mode")
+    };
+    let rule = "[[rule]]\nmatch = { engine = 'org.flatpak', app-id = 'org.example.*' }\n";
+    write(&format!("{rule}deny = ['output-info']\n"))?;
+    ensure_eq!(
+        answer(&["check", "--strict", &shown])?,
+        (Some(0), format!("{shown}: 3 rules, 0 warnings\n"), String::new())
+    );
+    let who = ["--engine", "flatpak", "--app-id", "org.example.Recorder", "--global", "output-info"];
+    let (status, out, _) = answer(&[&["explain", "--policy", &shown], &who[..]].concat())?;
+    ensure!(status == Some(1) && out.contains("policy.d/sound.toml:1 applies; denies output-info"), "{status:?} {out}");
+
+    write(&format!("{rule}dney = ['output-info']\n[trust]\n"))?;
+    let (status, value) = json_of(&["check", "--json", &shown])?;
+    let told = value["diagnostics"].as_array().context("no list")?;
+    let places: Vec<_> = told.iter().map(|d| (d["file"].as_str(), d["line"].as_u64())).collect();
+    let place = included.to_str();
+    ensure_eq!((status, places), (Some(1), vec![(place, Some(1)), (place, Some(3)), (place, Some(4))]), "{value}");
+    std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o770)).context("mode")?;
+    let (status, out, _) = answer(&["check", &shown])?;
+    ensure!(status == Some(1) && out.contains("run `chmod go-w "), "{status:?} {out}");
     Ok(())
 }
 

@@ -1,10 +1,8 @@
 //! What is allowed in a policy, but does not do what it seems to say.
 
-use std::ops::Range;
-
 use super::Parser;
 use crate::policy::capability::{Capability, CapabilitySet};
-use crate::policy::diagnostics::{closest, quoted};
+use crate::policy::diagnostics::{Place, closest, quoted};
 use crate::policy::eval::{NEVER_FOR_APPS, NOT_IN_STAR};
 use crate::policy::interfaces::{built_in_class, built_in_interfaces};
 use crate::policy::settings::UserEvidence;
@@ -75,7 +73,7 @@ impl Parser<'_> {
     }
 
     /// Defaults that give less than they say.
-    fn lint_reduced(&mut self, class: DefaultClass, set: CapabilitySet, given: &Verdict, place: Range<usize>) {
+    fn lint_reduced(&mut self, class: DefaultClass, set: CapabilitySet, given: &Verdict, place: Place) {
         let lost = set.difference(given.allowed()).difference(NEVER_FOR_APPS);
         if lost.is_empty() {
             return;

@@ -74,11 +74,11 @@ impl Parser<'_> {
             }
             if let Some(matcher) = matcher {
                 if let Some(allow) = allow.filter(|_| !matcher.can_be_host()) {
-                    self.places.lists.push((span.clone(), allow.union(ask), NEVER_FOR_APPS));
+                    self.places.lists.push((self.sink.place(span.clone()), allow.union(ask), NEVER_FOR_APPS));
                 }
                 let for_labels = matcher.for_labels();
                 self.policy.rules.push(Rule { at, for_labels, matcher, allow, ask, deny, when_denied, until });
-                self.places.rules.push(span);
+                self.places.rules.push(self.sink.place(span));
             }
         }
     }

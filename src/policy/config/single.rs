@@ -60,7 +60,7 @@ impl Parser<'_> {
             return;
         };
         if !self.policy.interfaces.contains_key(interface) {
-            self.places.interfaces.push((interface.to_owned(), span.clone()));
+            self.places.interfaces.push((interface.to_owned(), self.sink.place(span.clone())));
         }
         self.policy.names.push(name.into());
         Arc::make_mut(&mut self.policy.interfaces).insert(interface.into(), single);

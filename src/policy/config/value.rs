@@ -16,7 +16,7 @@ use crate::policy::settings::Listed;
 use crate::policy::verdict::{ALL, Location};
 
 /// Words that have a meaning in the design, but none in this form of the file.
-const NOT_YET: &[&str] = &["include", "uid"];
+const NOT_YET: &[&str] = &["uid"];
 
 /// A key and where it stands.
 #[derive(Clone, Debug)]
@@ -30,19 +30,22 @@ impl Parser<'_> {
     pub(super) fn known_keys(&mut self, table: &DeTable<'_>, known: &[&str], section: &str) {
         for (key, _) in table {
             let name: &str = key.get_ref();
-            if known.contains(&name) {
-                continue;
+            if !known.contains(&name) {
+                self.unknown_key(Key { name, span: key.span() }, known, section);
             }
-            if NOT_YET.contains(&name) {
-                self.sink.error(key.span(), format!("{} is not supported yet", quoted(name)), None);
-                continue;
-            }
-            let help = did_you_mean(name, known.iter().copied()).unwrap_or_else(|| {
-                let keys: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-                format!("{section} knows {}", keys.join(", "))
-            });
-            self.sink.error(key.span(), format!("unknown key {}", quoted(name)), Some(help));
         }
+    }
+
+    pub(super) fn unknown_key(&mut self, key: Key<'_>, known: &[&str], section: &str) {
+        if NOT_YET.contains(&key.name) {
+            self.sink.error(key.span, format!("{} is not supported yet", quoted(key.name)), None);
+            return;
+        }
+        let help = did_you_mean(key.name, known.iter().copied()).unwrap_or_else(|| {
+            let keys: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+            format!("{section} knows {}", keys.join(", "))
+        });
+        self.sink.error(key.span, format!("unknown key {}", quoted(key.name)), Some(help));
     }
 
     pub(super) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, expected: &str, help: Option<String>) {
@@ -138,7 +141,7 @@ impl Parser<'_> {
                 star = true;
             } else if let Some(capability) = self.policy.capability(&name) {
                 set = set.union(CapabilitySet::of([capability]));
-            } else if !name.starts_with(PREFIX) {
+            } else if !name.starts_with(PREFIX) && !self.names_are_missing {
                 // What is wrong with a single interface was said when it was met first.
                 let help = self.instead_of_capability(&name);
                 self.sink.error(span, format!("unknown capability {}", quoted(&name)), help);
