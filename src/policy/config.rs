@@ -4,6 +4,7 @@
 //! told at once. What this form does not know is an error and never ignored.
 
 mod include;
+pub(super) mod keys;
 mod limits;
 mod lint;
 mod rules;
@@ -24,13 +25,12 @@ use super::diagnostics::{Place, PolicyErrors, Sink, quoted};
 use super::eval::{NEVER_FOR_APPS, NEVER_INTERNAL, NOT_IN_STAR};
 use super::include::{Included, Includer};
 use super::interfaces::{Class, built_in_class};
-use super::settings::{Defaults, Machine, TrustSettings, UserEvidence, WithoutKernelIdentity};
+use super::settings::{Defaults, Machine, TrustSettings};
+use keys::{DEFAULTS, MACHINE, SECTIONS, TRUST, USER_EVIDENCE, WITHOUT_KERNEL_IDENTITY};
 use value::Key;
 
 /// The largest policy that is read, in bytes.
 pub(super) const MAX_SIZE: usize = 1 << 20;
-
-const SECTIONS: &[&str] = &["capabilities", "defaults", "include", "limits", "machine", "rule", "trust"];
 
 /// Interfaces that every client uses before anything else.
 const NEVER_MOVED: &[&str] = &["wl_display", "wl_registry"];
@@ -235,9 +235,8 @@ impl Parser<'_> {
     }
 
     fn defaults(&mut self, value: &Spanned<DeValue<'_>>) {
-        const KEYS: &[&str] = &["host", "internal", "namespaced", "sandboxed", "unidentified"];
         let Some(table) = self.table(value) else { return };
-        self.known_keys(table, KEYS, "[defaults]");
+        self.known_keys(table, DEFAULTS, "[defaults]");
         let mut defaults = Defaults { host: self.policy.defaults.host.clone(), ..Defaults::default() };
         for (key, value) in in_file_order(table) {
             let place = self.sink.place(key.span.clone());
@@ -275,19 +274,17 @@ impl Parser<'_> {
     }
 
     fn machine(&mut self, value: &Spanned<DeValue<'_>>) {
-        const KEY: &str = "without-kernel-identity";
         let Some(table) = self.table(value) else { return };
-        self.known_keys(table, &[KEY], "[machine]");
-        let choices = [("deny", WithoutKernelIdentity::Deny), ("as-before", WithoutKernelIdentity::AsBefore)];
-        let without_kernel_identity = table.get(KEY).and_then(|v| self.choice(v, &choices)).unwrap_or_default();
+        self.known_keys(table, MACHINE, "[machine]");
+        let chosen = table.get("without-kernel-identity").and_then(|v| self.choice(v, &WITHOUT_KERNEL_IDENTITY));
+        let without_kernel_identity = chosen.unwrap_or_default();
         self.policy.machine = Machine { without_kernel_identity };
     }
 
     fn trust(&mut self, value: &Spanned<DeValue<'_>>) {
         let Some(table) = self.table(value) else { return };
-        self.known_keys(table, &["uids", "user-evidence"], "[trust]");
-        let choices = [("capped", UserEvidence::Capped), ("as-written", UserEvidence::AsWritten)];
-        let user_evidence = table.get("user-evidence").and_then(|v| self.choice(v, &choices)).unwrap_or_default();
+        self.known_keys(table, TRUST, "[trust]");
+        let user_evidence = table.get("user-evidence").and_then(|v| self.choice(v, &USER_EVIDENCE)).unwrap_or_default();
         let uids = table.get("uids").map(|v| self.uids(v)).unwrap_or_default();
         self.policy.trust = TrustSettings { user_evidence, uids };
     }

@@ -108,6 +108,8 @@
 //! Names are relative to the main file; a `*` in the last part of one stands for any text, except for hidden files. What is
 //! named without it has to be there, and so has the directory that is searched. [`Policy::from_path`] opens each like the main
 //! file, and its directory may be written by root and us only; [`Policy::files`] says what a compositor has to watch.
+//!
+//! [`Policy::json_schema`] lets editors complete and check all of this.
 
 pub mod capability;
 mod config;
@@ -123,6 +125,7 @@ mod interfaces;
 mod invariants;
 mod pattern;
 mod rule;
+mod schema;
 mod settings;
 mod verdict;
 

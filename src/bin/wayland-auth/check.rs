@@ -18,19 +18,26 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The policy
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "schema")]
+    file: Option<PathBuf>,
     /// Let warnings count as errors
     #[arg(long)]
     strict: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print the JSON Schema of policies, for editors
+    #[arg(long, exclusive = true)]
+    schema: bool,
 }
 
 /// Carries out `check`.
 pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let read = Policy::from_path(&args.file);
+    let Some(file) = args.file.as_ref().filter(|_| !args.schema) else {
+        output::print(Policy::json_schema());
+        return Ok(ExitCode::SUCCESS);
+    };
+    let read = Policy::from_path(file);
     let diagnostics: Vec<Diagnostic> = match &read {
         Ok(policy) => policy.warnings().to_vec(),
         Err(PolicyError::Invalid(errors)) => errors.iter().cloned().collect(),
@@ -40,7 +47,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     if args.json {
         let refused = read.as_ref().err().filter(|e| !matches!(e, PolicyError::Invalid(_)));
         output::print_json(&json!({
-            "file": output::shown(&args.file),
+            "file": output::shown(file),
             "valid": valid,
             "refused": refused.map(|e| Failure::new(FAILED, e.to_string()).message().to_owned()),
             "diagnostics": diagnostics.iter().map(as_json).collect::<Vec<_>>(),
@@ -51,7 +58,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
                 for diagnostic in &diagnostics {
                     output::print(format_args!("{diagnostic}\n"));
                 }
-                output::print(summary(&policy, &args.file, diagnostics.len()));
+                output::print(summary(&policy, file, diagnostics.len()));
             }
             Err(PolicyError::Invalid(errors)) => output::print(errors),
             Err(e) => return Err(Failure::new(FAILED, "the policy is refused").because(e)),

@@ -2,7 +2,8 @@
 
 use toml::de::DeTable;
 
-use super::{Parser, SECTIONS, in_file_order};
+use super::keys::SECTIONS;
+use super::{Parser, in_file_order};
 use crate::policy::diagnostics::quoted;
 use crate::policy::include::{Included, Includer, MAX_FILES};
 

@@ -10,9 +10,9 @@ use crate::policy::diagnostics::{did_you_mean, quoted};
 use crate::policy::settings::Limits;
 
 /// No process can have more file descriptors than this (`fs.nr_open` as the kernel sets it).
-const MAX: u32 = 1 << 20;
+pub(in crate::policy) const MAX: u32 = 1 << 20;
 
-const KEYS: &[&str] =
+pub(in crate::policy) const KEYS: &[&str] =
     &["connections-host", "connections-namespaced", "connections-per-app", "connections-unidentified"];
 
 impl Parser<'_> {

@@ -13,11 +13,18 @@ use crate::policy::pattern::Pattern;
 use crate::policy::rule::{Fact, Matcher, Rule, WhenDenied};
 use crate::policy::verdict::Location;
 
-pub(super) const RULE: &[&str] = &["allow", "ask", "deny", "match", "until", "when-denied"];
-pub(super) const MATCH: &[&str] =
+pub(in crate::policy) const RULE: &[&str] = &["allow", "ask", "deny", "match", "until", "when-denied"];
+pub(in crate::policy) const MATCH: &[&str] =
     &["all", "any", "app-id", "engine", "extra", "instance-id", "internal", "namespaces", "not", "provenance", "unit"];
 
-const WHEN_DENIED: &[(&str, WhenDenied)] = &[("hide", WhenDenied::Hide), ("empty", WhenDenied::Empty)];
+pub(in crate::policy) const WHEN_DENIED: &[(&str, WhenDenied)] =
+    &[("hide", WhenDenied::Hide), ("empty", WhenDenied::Empty)];
+
+pub(in crate::policy) const PROVENANCES: [(&str, Provenance); 2] =
+    [("system", Provenance::System), ("user", Provenance::User)];
+
+/// Whether all of them are shared.
+pub(in crate::policy) const NAMESPACES: [(&str, bool); 2] = [("own", false), ("shared", true)];
 
 /// The keys about which only a label can say something.
 const OF_A_LABEL: &[&str] = &["app-id", "extra", "instance-id", "provenance"];
@@ -149,7 +156,6 @@ impl Parser<'_> {
     }
 
     fn fact(&mut self, key: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Option<Fact> {
-        let provenances = [("system", Provenance::System), ("user", Provenance::User)];
         match key.name {
             "engine" => self.engine(value),
             "app-id" => {
@@ -158,13 +164,13 @@ impl Parser<'_> {
             "instance-id" => self
                 .pattern(value, "instance ID", |id| InstanceId::new(id).map(|id| id.as_str().to_owned()))
                 .map(Fact::InstanceId),
-            "provenance" => self.choice(value, &provenances).map(Fact::Provenance),
+            "provenance" => self.choice(value, &PROVENANCES).map(Fact::Provenance),
             "unit" => self.unit(value).map(Fact::Unit),
             "internal" => {
                 let tag = self.string(value)?.to_owned();
                 self.wild(value, &tag).map(Fact::Internal)
             }
-            "namespaces" => self.choice(value, &[("own", false), ("shared", true)]).map(Fact::SharedNamespaces),
+            "namespaces" => self.choice(value, &NAMESPACES).map(Fact::SharedNamespaces),
             _ => None,
         }
     }
