@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn every_key_of_the_parser_has_a_schema() {
-        let tables: [(&[&str], fn(&str) -> Json); 5] = [
+        type Table = (&'static [&'static str], fn(&str) -> Json);
+        let tables: [Table; 5] = [
             (keys::SECTIONS, section),
             (keys::DEFAULTS, default_key),
             (keys::TRUST, trust_key),
