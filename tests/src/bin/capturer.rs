@@ -38,6 +38,8 @@ struct Capturer {
     output: Option<WlOutput>,
     manager: Option<(u32, ZwlrScreencopyManagerV1)>,
     memory: Option<File>,
+    /// Whether all that was there at first is bound.
+    is_ready: bool,
 }
 
 fn capture() -> Result<()> {
@@ -47,6 +49,10 @@ fn capture() -> Result<()> {
     let mut capturer = Capturer::default();
     queue.roundtrip(&mut capturer)?;
     println!("ready");
+    capturer.is_ready = true;
+    if capturer.manager.is_some() {
+        capturer.ask(&queue.handle());
+    }
     let stdin = std::io::stdin();
     loop {
         let is_readable = wait(&mut queue, &mut capturer, &stdin)?;
@@ -107,7 +113,9 @@ impl Dispatch<WlRegistry, ()> for Capturer {
                 "zwlr_screencopy_manager_v1" => {
                     println!("announced");
                     capturer.manager = Some((name, registry.bind(name, 1, handle, ())));
-                    capturer.ask(handle);
+                    if capturer.is_ready {
+                        capturer.ask(handle);
+                    }
                 }
                 _ => {}
             },

@@ -18,6 +18,10 @@ host = ["*", "identity-monitor", "identity-admin"]
 sandboxed = ["output-info"]
 
 [[rule]]
+match = { engine = "org.example.Engine", app-id = "org.example.Asking" }
+ask = ["screen-capture"]
+
+[[rule]]
 match = { engine = "org.example.Engine", app-id = "org.example.Denied" }
 deny = ["screen-capture"]
 "#;
@@ -109,6 +113,43 @@ pub(crate) fn grant_reaches_a_connected_client_and_nobody_else(world: &World) ->
         ensure_eq!(line(bystander, 2)?, "0 bytes");
     }
     demo.expect_alive()
+}
+
+/// A program that asks answers for the user; and when it is gone, everything is a no.
+pub(crate) fn agent_answers_for_the_user(world: &World) -> Outcome {
+    let demo = Demo::start(world, POLICY)?;
+    // What it is told it is told as one argument and in its environment: it writes both to its standard error.
+    let script = "printf '%s|%s\\n' \"$1\" \"$WAYLAND_AUTH_APP_ID\" >&2; echo \"$0\"";
+    let command = |answer: &'static str| ["agent", "--command", "sh", "-c", script, answer, "--text={text}"];
+    let agent = |answer: &'static str| Running::start(&mut tool(&demo, &host(), &command(answer))?);
+    let asking = app(world, "org.example.Asking")?;
+    let mut once = agent("once")?;
+    once.wait_for_error("answering for this session")?;
+    let second = finish(&mut tool(&demo, &host(), &command("always"))?)?;
+    second.expect_refused("this cannot be the agent: there is another agent")?;
+    // Each use of an answer that holds once is asked about.
+    let mut client = capturer(&demo, &asking, &[])?;
+    ensure_eq!((line(&mut client, 1)?, line(&mut client, 2)?), ("announced".into(), "ready".into()));
+    ensure_eq!(line(&mut client, 3)?, "picture");
+    client.say("again")?;
+    ensure_eq!(line(&mut client, 4)?, "picture");
+    ensure_eq!(told(&demo, &["grants", "--json"])?, "[]\n");
+    let told_program = once.errors();
+    let question = "--text=The application org.example.Asking of org.example.Engine (any program of yours could have \
+                    named it so) wants to use `screen-capture`: Read the contents";
+    ensure!(told_program.contains(question) && told_program.contains("|org.example.Asking"), "{told_program}");
+    drop(once);
+
+    // Nobody answers: it is killed while it asks.
+    // What it runs ends by itself once nobody reads what it says.
+    let asks_for_ever = "echo asked >&2; while echo; do sleep 0.1; done";
+    let mut hangs = Running::start(&mut tool(&demo, &host(), &["agent", "--command", "sh", "-c", asks_for_ever])?)?;
+    hangs.wait_for_error("answering for this session")?;
+    client.say("again")?;
+    hangs.wait_for_error("asked")?;
+    drop(hangs);
+    ensure_eq!(line(&mut client, 5)?, "refused");
+    Ok(())
 }
 
 pub(crate) fn revoke_can_disconnect(world: &World) -> Outcome {

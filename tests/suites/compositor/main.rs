@@ -127,6 +127,7 @@ const TESTS: &[Test] = &[
         Needs::Nothing,
         grants::grant_reaches_a_connected_client_and_nobody_else,
     ),
+    ("agent_answers_for_the_user_and_is_a_no_when_it_is_gone", Needs::Nothing, grants::agent_answers_for_the_user),
     ("revoke_can_disconnect", Needs::Nothing, grants::revoke_can_disconnect),
     (
         "t27_grants_that_cannot_be_are_refused_with_a_reason",

@@ -83,6 +83,13 @@ impl Running {
         Err(format!("{}: no {what}: {there:?}\n{out}\n{err}", self.name))
     }
 
+    /// Waits until it has written this to standard error.
+    pub(crate) fn wait_for_error(&mut self, text: &'static str) -> Outcome {
+        let has = |err: &[u8]| err.windows(text.len()).any(|part| part == text.as_bytes());
+        ensure!(self.err.read_until(has)?, "{}: it does not say {text:?}", self.name);
+        Ok(())
+    }
+
     /// What it has written to standard error so far.
     pub(crate) fn errors(&mut self) -> String {
         while let Ok(chunk) = self.err.chunks.try_recv() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wayland_auth::ask::Asker;
 use wayland_auth::protocol::ClientAuthGlobals;
-use wayland_auth::{Authenticator, ClientAuth, Policy};
+use wayland_auth::{Authenticator, Capability, ClientAuth, Policy};
 use wayland_auth_tests::connect::PATIENCE;
 use wayland_auth_tests::server::{ClientState, Server, State};
 use wayland_auth_tests::{Context, Outcome, Peers, World, ensure};
@@ -26,7 +26,11 @@ pub(crate) struct Stage<'a> {
 impl<'a> Stage<'a> {
     pub(crate) fn new(world: &'a World, policy: &str) -> Result<Self, String> {
         let policy = Policy::parse("test.toml", policy).context("policy")?;
-        let authenticator = Authenticator::builder().policy(policy).build().context("authenticator")?;
+        let authenticator = Authenticator::builder()
+            .policy(policy)
+            .holds([Capability::SCREEN_CAPTURE])
+            .build()
+            .context("authenticator")?;
         let server = Server::start(authenticator.clone(), |_, _| {})?;
         let asker = Asker::new(&authenticator);
         let (ours, ask) = (authenticator.clone(), asker.clone());
