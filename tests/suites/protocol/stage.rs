@@ -68,10 +68,15 @@ impl<'a> Stage<'a> {
 
     /// Takes another policy, and tells clients.
     pub(crate) fn set_policy(&self, policy: &str) -> Outcome {
+        self.decide_by(policy)?;
+        self.dispatch()
+    }
+
+    /// Takes another policy, of which clients are not told yet.
+    pub(crate) fn decide_by(&self, policy: &str) -> Outcome {
         let policy = Policy::parse("test.toml", policy).context("policy")?;
         let authenticator = self.authenticator.clone();
-        self.server.run(move |_| authenticator.set_policy(policy))?.context("set_policy")?;
-        self.dispatch()
+        self.server.run(move |_| authenticator.set_policy(policy))?.context("set_policy")
     }
 
     /// A client of this process with the rights of this one.
