@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
+use wayland_auth::protocol::client::xx_client_auth_monitor_v1::XxClientAuthMonitorV1;
+use wayland_auth::protocol::client::xx_client_auth_toplevel_identity_v1::{self, XxClientAuthToplevelIdentityV1};
 use wayland_auth_tests::connect::PATIENCE;
 use wayland_auth_tests::{Context, Outcome, ensure};
 use wayland_client::protocol::{
@@ -51,6 +53,9 @@ pub(crate) struct Seen {
     pub(crate) keys: usize,
     /// The titles of windows that were listed.
     pub(crate) titles: Vec<String>,
+    windows: Vec<ExtForeignToplevelHandleV1>,
+    /// The app IDs of the clients that windows really belong to, in the order in which it was asked.
+    pub(crate) behind: Vec<Option<String>>,
     /// How often the user was away for long enough.
     pub(crate) idled: u32,
 }
@@ -152,6 +157,15 @@ impl Client {
         self.roundtrip()
     }
 
+    /// Asks who is behind each window that was listed.
+    pub(crate) fn ask_who_is_behind(&mut self) -> Outcome {
+        let monitor: XxClientAuthMonitorV1 = self.bind(1)?;
+        for window in &self.seen.windows {
+            monitor.get_toplevel_identity(window, &self.handle(), ());
+        }
+        self.roundtrip()
+    }
+
     /// Asks to be told when the user is away for so long.
     pub(crate) fn watch_idleness(&mut self, after: Duration) -> Outcome {
         let notifier: ExtIdleNotifierV1 = self.bind(1)?;
@@ -232,9 +246,15 @@ on_event!(WlKeyboard, (), |seen, _keyboard, event| match event {
     wl_keyboard::Event::Key { state: WEnum::Value(wl_keyboard::KeyState::Pressed), .. } => seen.keys += 1,
     _ => {}
 });
-on_event!(ExtForeignToplevelHandleV1, (), |seen, _handle, event| {
+on_event!(ExtForeignToplevelHandleV1, (), |seen, handle, event| {
     if let ext_foreign_toplevel_handle_v1::Event::Title { title } = event {
         seen.titles.push(title);
+        seen.windows.push(handle.clone());
+    }
+});
+on_event!(XxClientAuthToplevelIdentityV1, (), |seen, _answer, event| {
+    if let xx_client_auth_toplevel_identity_v1::Event::Client { app_id, .. } = event {
+        seen.behind.push(app_id);
     }
 });
 on_event!(ExtIdleNotificationV1, (), |seen, _notification, event| {
@@ -267,5 +287,6 @@ delegate_noop!(Seen: WlShmPool);
 delegate_noop!(Seen: ignore WlSurface);
 delegate_noop!(Seen: ignore XdgToplevel);
 delegate_noop!(Seen: ExtIdleNotifierV1);
+delegate_noop!(Seen: ignore XxClientAuthMonitorV1);
 delegate_noop!(Seen: WpSecurityContextManagerV1);
 delegate_noop!(Seen: WpSecurityContextV1);

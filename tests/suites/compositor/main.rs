@@ -143,6 +143,7 @@ const TESTS: &[Test] = &[
     ),
     ("idleness_is_told", Needs::Nothing, features::idleness_is_told),
     ("windows_are_listed", Needs::Nothing, features::windows_are_listed),
+    ("client_behind_a_window_is_told", Needs::Nothing, features::client_behind_a_window_is_told),
 ];
 
 const NEEDS_BWRAP: Needs = Needs::Program("bwrap");
