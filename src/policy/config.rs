@@ -42,6 +42,12 @@ impl Policy {
     /// refuses the whole policy. So does `include`, whose names are relative to a file; for that,
     /// [`Policy::from_path`] reads one.
     ///
+    /// ```toml,should-fail
+    /// [[rule]]
+    /// match = { app-id = "org.example.App" }    # of which engine? any may use this ID
+    /// allow = ["screen-capture"]
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`PolicyErrors`] has everything that is wrong with it, with line, column and help.

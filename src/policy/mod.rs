@@ -100,7 +100,7 @@
 //! # More than one file
 //!
 //! ```toml
-//! include = ["policy.d/*.toml", "/etc/wayland-auth/site.toml"]
+//! include = ["policy.d/*.toml"]
 //! ```
 //!
 //! The rules of included files follow those of the main file, in the order in which `include` names them and then in that of

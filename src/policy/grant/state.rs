@@ -2,7 +2,7 @@
 //!
 //! It belongs to the compositor alone and is no part of the policy, which is the user's:
 //!
-//! ```toml
+//! ```toml,grants
 //! [[grant]]
 //! engine = "org.flatpak"
 //! app-id = "com.obsproject.Studio"

@@ -1,0 +1,103 @@
+//! Every TOML block of the documents is what it says to be.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wayland_auth::Policy;
+
+/// Fewer than these cannot be all; something was not found.
+const MIN_ACCEPTED: usize = 7;
+const MIN_REFUSED: usize = 1;
+
+/// What a fence may say beside `toml`, and whether such a block is a policy.
+const MARKS: &[(&str, bool)] = &[("", true), ("should-fail", true), ("cargo", false), ("grants", false)];
+
+/// A TOML block.
+struct Block {
+    place: String,
+    mark: String,
+    text: String,
+}
+
+/// Every block marked `toml` in a Markdown file or a doc comment is a policy that is accepted, and one marked
+/// `toml,should-fail` is refused. What is no policy says so, and no other mark is known.
+#[test]
+fn t33_every_policy_in_the_documents_is_one() -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no parent")?;
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let (mut accepted, mut refused, mut other, mut wrong) = (0, 0, 0, Vec::new());
+    for block in blocks(root)? {
+        let Some((_, is_policy)) = MARKS.iter().find(|(mark, _)| *mark == block.mark) else {
+            wrong.push(format!("{}: unknown mark `{}`", block.place, block.mark));
+            continue;
+        };
+        if !is_policy {
+            other += 1;
+            continue;
+        }
+        match (read(dir.path(), &block.text), block.mark == "should-fail") {
+            (Ok(()), false) => accepted += 1,
+            (Err(_), true) => refused += 1,
+            (Ok(()), true) => wrong.push(format!("{}: accepted", block.place)),
+            (Err(why), false) => wrong.push(format!("{}: {why}", block.place)),
+        }
+    }
+    println!("{accepted} policies accepted, {refused} refused as they say, {other} are something else");
+    if !wrong.is_empty() {
+        return Err(wrong.join("\n"));
+    }
+    let found = accepted >= MIN_ACCEPTED && refused >= MIN_REFUSED;
+    if found { Ok(()) } else { Err("some were not found".into()) }
+}
+
+/// Reads it as a file, with an empty directory for whatever it includes.
+fn read(dir: &Path, text: &str) -> Result<(), String> {
+    let path = dir.join("policy.toml");
+    let include = dir.join("policy.d");
+    fs::create_dir_all(&include).map_err(|e| e.to_string())?;
+    for (path, mode) in [(&path, 0o600), (&include, 0o700)] {
+        if mode == 0o600 {
+            fs::write(path, text).map_err(|e| e.to_string())?;
+        }
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| e.to_string())?;
+    }
+    Policy::from_path(&path).map(drop).map_err(|e| e.to_string())
+}
+
+fn blocks(root: &Path) -> Result<Vec<Block>, String> {
+    let listed = Command::new("git").args(["ls-files", "-z", "*.md", "*.rs"]).current_dir(root).output();
+    let listed = listed.map_err(|e| format!("git: {e}"))?;
+    let names = String::from_utf8(listed.stdout).map_err(|e| e.to_string())?;
+    let mut blocks = Vec::new();
+    for name in names.split_terminator('\0').map(PathBuf::from) {
+        let text = fs::read_to_string(root.join(&name)).map_err(|e| format!("{}: {e}", name.display()))?;
+        let is_rust = name.extension().is_some_and(|extension| extension == "rs");
+        let mut open: Option<Block> = None;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim_start();
+            let doc = line.strip_prefix("//!").or_else(|| line.strip_prefix("///")).map(str::trim_start);
+            let Some(line) = (if is_rust { doc } else { Some(line) }) else { continue };
+            match (line.strip_prefix("```"), open.take()) {
+                (Some(info), None) => {
+                    let (language, mark) = info.trim().split_once(',').unwrap_or((info.trim(), ""));
+                    let place = format!("{}:{}", name.display(), number + 1);
+                    let mark = if language == "toml" { mark.to_owned() } else { "\0".to_owned() };
+                    open = Some(Block { place, mark, text: String::new() });
+                }
+                (Some(_), Some(block)) if block.mark != "\0" => blocks.push(block),
+                (Some(_), Some(_)) | (None, None) => {}
+                (None, Some(mut block)) => {
+                    block.text += line;
+                    block.text.push('\n');
+                    open = Some(block);
+                }
+            }
+        }
+        if let Some(block) = open.filter(|block| block.mark != "\0") {
+            return Err(format!("{}: not closed", block.place));
+        }
+    }
+    Ok(blocks)
+}
