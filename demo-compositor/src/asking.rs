@@ -6,13 +6,19 @@ use smithay::reexports::{calloop::LoopHandle, wayland_server::Client};
 use wayland_auth::{
     Authenticator, Capability, ClientAuth, HasClientAuth,
     ask::{Asker, Outcome, Ticket, Use},
+    policy::Policy,
     source::Questions,
 };
 
-use crate::{client::ClientState, error::StartError, state::State};
+use crate::{client::ClientState, error::StartError, handlers::virtual_keyboard, screencopy, state::State};
 
-/// What is checked at each use here. Of the rest, what is to be asked for is hidden.
-pub(crate) const HELD: [Capability; 2] = [Capability::SCREEN_CAPTURE, Capability::VIRTUAL_KEYBOARD];
+/// What is checked at each use here.
+const HELD: [&str; 2] = [screencopy::INTERFACE, virtual_keyboard::INTERFACE];
+
+/// The capabilities of which each use is checked here. Of the rest, what is to be asked for is hidden.
+pub(crate) fn held_by(policy: &Policy) -> Vec<Capability> {
+    HELD.iter().filter_map(|interface| policy.class_of(interface).capability()).collect()
+}
 
 /// A use of a capability, from the request to what comes of it.
 #[derive(Debug)]
@@ -41,9 +47,12 @@ impl Held {
 }
 
 impl State {
-    /// Begins a use of `capability` by `client`: the check at use, beside the filter that hides the global.
-    pub(crate) fn begin_use(&self, client: &Client, capability: Capability) -> Option<Held> {
+    /// Begins a use of `interface` by `client`: the check at use, beside the filter that hides the global.
+    ///
+    /// `None` for an interface that needs no capability: there is none here that is held.
+    pub(crate) fn begin_use(&self, client: &Client, interface: &str) -> Option<Held> {
         let client = client.get_data::<ClientState>()?.client_auth().detached();
+        let capability = client.class_of(interface).capability()?;
         let begun = match &self.asker {
             Some(asker) => match asker.authorize(&client, capability) {
                 Use::Done(outcome) => Begun::Done(outcome),

@@ -79,9 +79,12 @@ pub(crate) fn may_use(client: &Client, interface: &str) -> bool {
     client.get_data::<ClientState>().is_some_and(|data| data.client_auth().allows_interface(interface))
 }
 
-/// How `client` stands to `capability` now.
-pub(crate) fn standing(client: &Client, capability: Capability) -> Standing {
-    client.get_data::<ClientState>().map_or(Standing::Denied, |data| data.client_auth().standing(capability))
+/// How `client` stands now to an interface that needs a capability.
+pub(crate) fn standing(client: &Client, interface: &str) -> Standing {
+    client.get_data::<ClientState>().map_or(Standing::Denied, |data| {
+        let auth = data.client_auth();
+        auth.class_of(interface).capability().map_or(Standing::Denied, |capability| auth.standing(capability))
+    })
 }
 
 /// The part of the client's data that belongs to smithay.

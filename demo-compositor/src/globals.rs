@@ -24,9 +24,9 @@ use smithay::{
         virtual_keyboard::VirtualKeyboardManagerState,
     },
 };
-use wayland_auth::{Capability, allow, wayland::allow_interface};
+use wayland_auth::wayland::allow_interface;
 
-use crate::{client::ClientState, security_context, state::State};
+use crate::{client::ClientState, handlers::virtual_keyboard, security_context, state::State};
 
 /// What smithay keeps about each global.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Globals {
             idle_notifier: IdleNotifierState::new(display, loop_handle),
             _virtual_keyboard: VirtualKeyboardManagerState::new::<State, _>(
                 display,
-                allow::<ClientState>(Capability::VIRTUAL_KEYBOARD),
+                allow_interface::<ClientState>(virtual_keyboard::INTERFACE),
             ),
             primary_selection,
         }

@@ -21,7 +21,8 @@ use crate::{
     cli::{BackendChoice, Options, OutputSize},
     client_auth,
     error::StartError,
-    policy, reload,
+    policy,
+    reload::Watch,
     render::{Backend, Headless},
     runtime_dir, signals,
     state::State,
@@ -48,8 +49,10 @@ pub fn run(options: Options) -> Result<u8, StartError> {
 /// If it cannot start. The socket is gone then too.
 pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy)) -> Result<u8, StartError> {
     let policy = policy::load(options.policy.as_deref())?;
+    let files = policy.files().clone();
+    let held = asking::held_by(&policy);
     let authenticator =
-        Authenticator::builder().policy(policy).holds(asking::HELD).build().map_err(StartError::Authenticator)?;
+        Authenticator::builder().policy(policy).holds(held).build().map_err(StartError::Authenticator)?;
     for line in authenticator.support().to_string().lines() {
         tracing::info!("{line}");
     }
@@ -78,9 +81,8 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
         client_auth::serve(&display.handle(), authenticator, &asker, &handle)?;
         state.asker = Some(asker);
     }
-    if let Some(path) = options.policy.as_deref().map(reload::absolute) {
-        reload::watch(&path, &handle)?;
-        state.policy_path = Some(path);
+    if let Some(path) = &options.policy {
+        state.policy_watch = Some(Watch::start(path, &files, &handle)?);
     }
     serve(display, &handle)?;
     let socket = accept(socket, identifier, &handle)?;

@@ -17,7 +17,7 @@ use crate::{error::StartError, state::State};
 /// [`State::reload_policy`].
 pub(crate) fn listen(handle: &LoopHandle<'static, State>) -> Result<(), StartError> {
     on_signals(&[SIGINT, SIGTERM], handle, State::end)?;
-    on_signals(&[SIGHUP], handle, |state| match state.policy_path {
+    on_signals(&[SIGHUP], handle, |state| match state.policy_watch {
         Some(_) => state.reload_policy(),
         None => state.end(),
     })

@@ -1,6 +1,6 @@
 //! The state of the compositor, which every event is handled with.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::collections::HashMap;
 
 use smithay::{
     backend::renderer::element::memory::MemoryRenderBuffer,
@@ -46,8 +46,8 @@ pub struct State {
     /// Missing as long as nobody is identified: then nothing is asked, and nothing that is to be asked for is given.
     pub(crate) asker: Option<Asker>,
     pub(crate) audit: Audit,
-    /// The file that the policy is in.
-    pub(crate) policy_path: Option<PathBuf>,
+    /// The files that the policy is in, if it is in any.
+    pub(crate) policy_watch: Option<crate::reload::Watch>,
     /// What is wrong with the file, as long as an older policy holds because of that.
     pub(crate) policy_error: Option<String>,
     /// The same on the screen.
@@ -110,7 +110,7 @@ impl State {
             authenticator,
             asker: None,
             audit,
-            policy_path: None,
+            policy_watch: None,
             policy_error: None,
             notice: None,
             space,

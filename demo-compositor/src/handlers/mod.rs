@@ -8,7 +8,7 @@ mod seat;
 mod selection;
 mod shm;
 mod toplevel_list;
-mod virtual_keyboard;
+pub(crate) mod virtual_keyboard;
+mod xdg_shell;
 
 pub(crate) use virtual_keyboard::Typists;
-mod xdg_shell;

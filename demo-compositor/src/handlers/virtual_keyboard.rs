@@ -22,9 +22,12 @@ use smithay::{
         VirtualKeyboardManagerGlobalData, VirtualKeyboardManagerState, VirtualKeyboardUserData,
     },
 };
-use wayland_auth::{Capability, ask::Outcome};
+use wayland_auth::ask::Outcome;
 
 use crate::{asking::Held, state::State};
+
+/// What a client has to see and may have to ask for.
+pub(crate) const INTERFACE: &str = "zwp_virtual_keyboard_manager_v1";
 
 /// The virtual keyboards that were used.
 #[derive(Debug, Default)]
@@ -50,7 +53,7 @@ impl State {
     /// Whether what is typed here reaches anybody.
     fn may_type(&mut self, client: &Client, keyboard: &ObjectId) -> bool {
         let begun = self.typists.keyboards.get_mut(keyboard).and_then(|typist| typist.held.take());
-        let held = begun.or_else(|| self.begin_use(client, Capability::VIRTUAL_KEYBOARD));
+        let held = begun.or_else(|| self.begin_use(client, INTERFACE));
         let outcome = held.as_ref().map_or(Some(Outcome::Denied), Held::outcome);
         // After a no, the next key begins another use.
         let held = held.filter(|_| matches!(outcome, None | Some(Outcome::Allowed)));

@@ -12,7 +12,7 @@ use smithay::{
     reexports::wayland_server::{Client, DataInit, Dispatch, DisplayHandle, Resource, protocol::wl_buffer::WlBuffer},
     utils::{Buffer, Clock, Monotonic, Rectangle},
 };
-use wayland_auth::{Capability, ask::Outcome};
+use wayland_auth::ask::Outcome;
 use wayland_protocols_wlr::screencopy::v1::server::zwlr_screencopy_frame_v1::{
     self, Error, Flags, ZwlrScreencopyFrameV1,
 };
@@ -67,7 +67,7 @@ impl Dispatch<ZwlrScreencopyFrameV1, Frame> for State {
             resource.post_error(Error::InvalidBuffer, reason.to_string());
             return;
         }
-        let held = state.begin_use(client, Capability::SCREEN_CAPTURE);
+        let held = state.begin_use(client, super::INTERFACE);
         state.screencopy.waiting.push(Copy {
             resource: resource.clone(),
             held,

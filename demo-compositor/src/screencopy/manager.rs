@@ -9,7 +9,7 @@ use smithay::{
     },
     utils::{Buffer, Logical, Rectangle, Size, Transform},
 };
-use wayland_auth::{Capability, allow, policy::Standing};
+use wayland_auth::{policy::Standing, wayland::allow_interface};
 use wayland_protocols_wlr::screencopy::v1::server::{
     zwlr_screencopy_frame_v1::{EVT_BUFFER_DONE_SINCE, ZwlrScreencopyFrameV1},
     zwlr_screencopy_manager_v1::{self, ZwlrScreencopyManagerV1},
@@ -33,7 +33,7 @@ pub(crate) struct Global {
 
 impl Global {
     pub(super) fn new() -> Self {
-        Self { filter: Box::new(allow::<ClientState>(Capability::SCREEN_CAPTURE)) }
+        Self { filter: Box::new(allow_interface::<ClientState>(super::INTERFACE)) }
     }
 }
 
@@ -78,7 +78,7 @@ impl Dispatch<ZwlrScreencopyManagerV1, Arc<Unseen>> for State {
             _ => return,
         };
         // Checked again at use: the filter speaks for the moment at which the manager was bound.
-        let region = region.filter(|_| client::standing(client, Capability::SCREEN_CAPTURE) > Standing::Denied);
+        let region = region.filter(|_| client::standing(client, super::INTERFACE) > Standing::Denied);
         let frame = Frame::new(region, with_cursor != 0, unseen.clone());
         let resource: ZwlrScreencopyFrameV1 = data_init.init(new, frame);
         match region {

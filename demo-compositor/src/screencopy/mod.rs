@@ -23,6 +23,9 @@ use crate::{
     state::State,
 };
 
+/// What a client has to see and may have to ask for.
+pub(crate) const INTERFACE: &str = "zwlr_screencopy_manager_v1";
+
 /// Who captures the output, and what they wait for.
 #[derive(Debug)]
 pub(crate) struct Screencopy {

@@ -106,3 +106,51 @@ pub(crate) fn policy_file_with_mistakes_changes_nothing(world: &World) -> Outcom
     wait(&mut client, true)?;
     demo.expect_alive()
 }
+
+/// Files that a policy includes are a part of it: those that come, those that are written, those that go.
+pub(crate) fn included_file_that_is_written_reaches_clients(world: &World) -> Outcome {
+    let mut demo = Demo::start(world, WIDE)?;
+    let mut client = demo.client()?;
+    let further = demo.policy().with_file_name("policy.d");
+    fs::create_dir(&further).context("directory")?;
+    put(&demo, &format!("include = [\"policy.d/*.toml\"]\n{WIDE}"), Way::Renamed)?;
+    let file = further.join("10-capture.toml");
+    let denied = "[[rule]]\nmatch = { namespaces = \"shared\" }\ndeny = [\"screen-capture\"]\n";
+    // When it was read again, the directory is watched too.
+    let until = Instant::now() + PATIENCE;
+    while !demo.audit_text()?.contains("\"reload\"") {
+        demo.expect_alive()?;
+        ensure!(Instant::now() < until, "the policy is not read again");
+    }
+    fs::write(&file, denied).context("write")?;
+    wait(&mut client, false).context("a file came")?;
+    fs::write(&file, denied.replace("screen-capture", "layer-shell")).context("write")?;
+    wait(&mut client, true).context("it was written")?;
+    fs::write(&file, denied).context("write")?;
+    wait(&mut client, false).context("it was written again")?;
+    fs::remove_file(&file).context("remove")?;
+    wait(&mut client, true).context("it went")
+}
+
+/// Each global of the demo goes by the policy's table, so that one interface can be taken alone.
+pub(crate) fn one_interface_is_taken_alone(world: &World) -> Outcome {
+    let all = [
+        "zwlr_screencopy_manager_v1",
+        "zwlr_layer_shell_v1",
+        "zwp_virtual_keyboard_manager_v1",
+        "zwlr_data_control_manager_v1",
+        "ext_data_control_manager_v1",
+        "ext_foreign_toplevel_list_v1",
+        "ext_idle_notifier_v1",
+        "zxdg_output_manager_v1",
+    ];
+    for one in all {
+        let rule = format!("[[rule]]\nmatch = {{ namespaces = \"shared\" }}\ndeny = [\"interface:{one}\"]\n");
+        let demo = Demo::with_policy(world, Some(&format!("{WIDE}{rule}")))?;
+        let client = demo.client()?;
+        for interface in all {
+            ensure_eq!(number(&client, interface).is_some(), interface != one, "{interface} without {one}");
+        }
+    }
+    Ok(())
+}

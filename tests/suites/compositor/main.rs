@@ -121,6 +121,12 @@ const TESTS: &[Test] = &[
         Needs::Nothing,
         live::policy_file_that_is_written_reaches_clients,
     ),
+    (
+        "t35_included_file_that_is_written_reaches_clients",
+        Needs::Nothing,
+        live::included_file_that_is_written_reaches_clients,
+    ),
+    ("one_interface_is_taken_alone", Needs::Nothing, live::one_interface_is_taken_alone),
     ("t33_policy_file_with_mistakes_changes_nothing", Needs::Nothing, live::policy_file_with_mistakes_changes_nothing),
     (
         "t35_grant_reaches_a_connected_client_and_nobody_else",
