@@ -174,14 +174,25 @@ pub struct App {
     pub provenance: Provenance,
     pub namespaces: Option<Namespaces>,
     pub unit: Option<UnitName>,
+    pub uid: Option<u32>,
     pub nested: Vec<NestedLabel>,
 }
 
 /// An application.
 #[must_use]
 pub fn app(app: App) -> Identity {
-    let App { engine, app_id, instance_id, provenance, namespaces, unit, nested } = app;
-    Identity::App(AppIdentity { engine, app_id, instance_id, extra: Vec::new(), provenance, namespaces, unit, nested })
+    let App { engine, app_id, instance_id, provenance, namespaces, unit, uid, nested } = app;
+    Identity::App(AppIdentity {
+        engine,
+        app_id,
+        instance_id,
+        extra: Vec::new(),
+        provenance,
+        namespaces,
+        unit,
+        uid,
+        nested,
+    })
 }
 
 /// A label inside another.
@@ -197,8 +208,8 @@ pub fn nested(
 
 /// A host process.
 #[must_use]
-pub fn host(claim: Option<AppId>, unit: Option<UnitName>) -> Identity {
-    Identity::Host(HostIdentity { claim, unit, ..HostIdentity::default() })
+pub fn host(claim: Option<AppId>, unit: Option<UnitName>, uid: Option<u32>) -> Identity {
+    Identity::Host(HostIdentity { claim, unit, uid, ..HostIdentity::default() })
 }
 
 /// The rights of a client of a security context, of whom the kernel says `by_kernel`.

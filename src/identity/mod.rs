@@ -71,6 +71,8 @@ pub struct AppIdentity {
     pub namespaces: Option<Namespaces>,
     /// The systemd unit it runs in: a claim.
     pub unit: Option<UnitName>,
+    /// The user as whom it connected, by the kernel; `None` is not known.
+    pub uid: Option<u32>,
     /// What else is said of it, outermost first: labels and names of cgroups deeper inside, what engines left in the process.
     /// It can only take rights away.
     pub nested: Vec<NestedLabel>,
@@ -88,6 +90,7 @@ impl AppIdentity {
             provenance: Provenance::User,
             namespaces: Some(namespaces),
             unit: None,
+            uid: None,
             nested: Vec::new(),
         }
     }
@@ -121,6 +124,8 @@ pub struct HostIdentity {
     pub claim_source: Option<ClaimSource>,
     /// The systemd unit it runs in: a claim too.
     pub unit: Option<UnitName>,
+    /// The user as whom it connected, by the kernel; `None` is not known.
+    pub uid: Option<u32>,
 }
 
 /// Where a host process claims to be an application.
@@ -302,9 +307,9 @@ impl fmt::Display for Identity {
         match self {
             Self::App(app) => app.fmt(f),
             Self::Host(host) => match (&host.claim, &host.unit) {
-                (Some(claim), _) => write!(f, "host (claims to be {claim})"),
-                (None, Some(unit)) => write!(f, "host (unit {unit})"),
-                (None, None) => f.write_str("host"),
+                (Some(claim), _) => write!(f, "host (claims to be {claim}){}", OfAnother(host.uid)),
+                (None, Some(unit)) => write!(f, "host (unit {unit}){}", OfAnother(host.uid)),
+                (None, None) => write!(f, "host{}", OfAnother(host.uid)),
             },
             Self::Internal(tag) => write!(f, "internal {}", tag.as_str().escape_debug()),
             Self::Unidentified(u) => write!(f, "unidentified: {}", u.reason),
@@ -312,10 +317,22 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Says whose a client is, unless it is this process's user.
+struct OfAnother(Option<u32>);
+
+impl fmt::Display for OfAnother {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.filter(|uid| *uid != rustix::process::geteuid().as_raw()) {
+            Some(uid) => write!(f, ", of uid {uid}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for AppIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(engine) = &self.engine else {
-            return f.write_str("app in a sandbox of an unknown engine");
+            return write!(f, "app in a sandbox of an unknown engine{}", OfAnother(self.uid));
         };
         match &self.app_id {
             Some(app_id) => write!(f, "app {app_id}")?,
@@ -325,6 +342,7 @@ impl fmt::Display for AppIdentity {
         if let Some(instance) = &self.instance_id {
             write!(f, ", instance {instance}")?;
         }
+        OfAnother(self.uid).fmt(f)?;
         for inner in &self.nested {
             match &inner.app_id {
                 Some(app_id) => write!(f, ", inside it {app_id} of {}", inner.engine)?,

@@ -158,6 +158,7 @@ mod tests {
             provenance: Provenance::User,
             namespaces: None,
             unit: None,
+            uid: None,
             nested: Vec::new(),
         })
     }

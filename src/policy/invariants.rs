@@ -75,6 +75,9 @@ impl Random {
         if self.one_in(3) {
             keys.push(format!("namespaces = '{}'", self.pick(&["own", "shared"])));
         }
+        if self.one_in(4) {
+            keys.push(format!("uid = {}", self.pick(&["0", "1000", "[0, 1001]"])));
+        }
         let mut rule = format!("[[rule]]\nmatch = {{ {} }}\n", keys.join(", "));
         let allow = self.one_in(2);
         if allow {
@@ -128,6 +131,10 @@ impl Random {
         self.maybe(|r| UnitName::new(r.pick(&["u.service", "v.service", "w.scope"])).unwrap())
     }
 
+    fn uid(&mut self) -> Option<u32> {
+        self.maybe(|r| r.pick(&[0, 1000, 1001]))
+    }
+
     fn provenance(&mut self) -> Provenance {
         self.pick(&[Provenance::System, Provenance::User])
     }
@@ -143,6 +150,7 @@ impl Random {
             provenance: self.provenance(),
             namespaces: self.maybe(|_| Namespaces { user: Comparison::Same, mount: Comparison::Same, pid }),
             unit: self.unit(),
+            uid: self.uid(),
             nested: if self.one_in(4) { vec![self.nested()] } else { Vec::new() },
         }
     }
@@ -150,7 +158,12 @@ impl Random {
     /// Anybody, with the verdict on him, limited by another's now and then.
     fn judged(&mut self, policy: &Policy) -> (Identity, Verdict) {
         let identity = match self.below(6) {
-            0 => Identity::Host(HostIdentity { claim: self.app_id(), unit: self.unit(), ..HostIdentity::default() }),
+            0 => Identity::Host(HostIdentity {
+                claim: self.app_id(),
+                unit: self.unit(),
+                uid: self.uid(),
+                ..HostIdentity::default()
+            }),
             1 => Identity::unidentified(Reason::Moved),
             2 => Identity::Internal(InternalTag::new("xwayland")),
             _ => Identity::App(self.app()),
@@ -220,7 +233,8 @@ fn t18_nobody_gains_by_not_being_identified() {
         let unidentified = policy.evaluate(&Identity::unidentified(Reason::Moved)).allowed();
         let app = random.app();
         assert!(unidentified.is_subset(ask(policy, &app)), "{text}\n{app:?}");
-        let host = HostIdentity { claim: random.app_id(), unit: random.unit(), ..HostIdentity::default() };
+        let host =
+            HostIdentity { claim: random.app_id(), unit: random.unit(), uid: random.uid(), ..HostIdentity::default() };
         assert!(unidentified.is_subset(policy.evaluate(&Identity::Host(host)).allowed()), "{text}");
     });
 }
@@ -256,7 +270,8 @@ fn t21_a_missing_fact_never_gives() {
             AppIdentity { namespaces: None, ..app.clone() },
             AppIdentity { app_id: None, ..app.clone() },
             AppIdentity { instance_id: None, ..app.clone() },
-            AppIdentity { namespaces: None, app_id: None, instance_id: None, ..app.clone() },
+            AppIdentity { uid: None, ..app.clone() },
+            AppIdentity { namespaces: None, app_id: None, instance_id: None, uid: None, ..app.clone() },
         ];
         for less in less {
             assert!(ask(policy, &less).is_subset(full), "{text}\n{app:?}\n{less:?}");
@@ -273,7 +288,8 @@ fn t04_t10_what_users_can_write_gives_no_more_than_the_host_has() {
         let host = policy.defaults.host.set;
         let app = AppIdentity { provenance: Provenance::User, ..random.app() };
         assert!(ask(policy, &app).is_subset(host), "{text}\n{app:?}");
-        let claims = HostIdentity { claim: random.app_id(), unit: random.unit(), ..HostIdentity::default() };
+        let claims =
+            HostIdentity { claim: random.app_id(), unit: random.unit(), uid: random.uid(), ..HostIdentity::default() };
         assert!(policy.evaluate(&Identity::Host(claims)).allowed().is_subset(host), "{text}");
     });
 }

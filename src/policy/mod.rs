@@ -67,6 +67,7 @@
 //! | `provenance` | `"system"`: root alone could have written the label; `"user"`: others could |
 //! | `unit` | a systemd service. Without `engine` or `provenance`, its `allow` is not for labels inside it |
 //! | `namespaces` | `"own"`: at least one of user, mount and pid namespace is not the compositor's; `"shared"`: none |
+//! | `uid` | a user ID or a list of some: the user as whom the client connected, by the kernel. Alone it means all of his clients, applications too |
 //! | `internal` | the name that the compositor gave to a socket pair of its own, such as `"xwayland"` |
 //! | `extra` | a table: further xattrs that the compositor reads, each with what it must say; only together with `engine` |
 //! | `any`, `all` | a list of tables like `match`: at least one of them applies, or all do |

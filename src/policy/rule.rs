@@ -114,6 +114,8 @@ pub(super) enum Fact {
     Unit(Pattern),
     /// `namespaces`: whether all of them are the compositor's.
     SharedNamespaces(bool),
+    /// `uid`: one of these users.
+    Uid(Box<[u32]>),
     /// `internal`: the name that the compositor gave to the other end of a socket pair.
     Internal(Pattern),
     /// `extra`: what a further xattr says.
@@ -154,6 +156,8 @@ pub(super) struct Facts<'a> {
     unit: Unit<'a>,
     /// `None` is not known.
     shared_namespaces: Option<bool>,
+    /// `None` is not known.
+    uid: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +191,7 @@ enum Unit<'a> {
 impl<'a> Facts<'a> {
     /// Of a host process. Its claim to an app ID is no fact.
     pub(super) fn of_host(host: &'a HostIdentity) -> Self {
-        Self { kind: Kind::Host, unit: Unit::of(host.unit.as_ref()), shared_namespaces: Some(true) }
+        Self { kind: Kind::Host, unit: Unit::of(host.unit.as_ref()), shared_namespaces: Some(true), uid: host.uid }
     }
 
     /// Of an application by its outermost label.
@@ -202,12 +206,12 @@ impl<'a> Facts<'a> {
             })
         });
         let shared_namespaces = app.namespaces.as_ref().map(|n| n.all_same());
-        Self { kind, unit: Unit::of(app.unit.as_ref()), shared_namespaces }
+        Self { kind, unit: Unit::of(app.unit.as_ref()), shared_namespaces, uid: app.uid }
     }
 
     /// Of the other end of a socket pair.
     pub(super) fn of_internal(tag: &'a str) -> Self {
-        Self { kind: Kind::Internal(tag), unit: Unit::None, shared_namespaces: None }
+        Self { kind: Kind::Internal(tag), unit: Unit::None, shared_namespaces: None, uid: None }
     }
 
     /// Of the same process, by a label inside.
@@ -223,7 +227,8 @@ impl<'a> Facts<'a> {
     }
 
     /// Of some host process.
-    const ANY_HOST: Facts<'static> = Facts { kind: Kind::Host, unit: Unit::Unknown, shared_namespaces: Some(true) };
+    const ANY_HOST: Facts<'static> =
+        Facts { kind: Kind::Host, unit: Unit::Unknown, shared_namespaces: Some(true), uid: None };
 
     /// Of some application with a label that root alone could have written.
     const ANY_SYSTEM_LABEL: Facts<'static> = Facts {
@@ -236,11 +241,13 @@ impl<'a> Facts<'a> {
         }),
         unit: Unit::Unknown,
         shared_namespaces: None,
+        uid: None,
     };
 
     /// Of an application without a label, of which nothing else is believed either: who got rid of his label may have got
     /// into another unit on the way.
-    const SHED: Facts<'static> = Facts { kind: Kind::Namespaced, unit: Unit::Unknown, shared_namespaces: None };
+    const SHED: Facts<'static> =
+        Facts { kind: Kind::Namespaced, unit: Unit::Unknown, shared_namespaces: None, uid: None };
 
     /// Whether there is a sandbox label.
     pub(super) fn is_labelled(self) -> bool {
@@ -352,7 +359,7 @@ impl Matcher {
 impl Fact {
     /// Whether it is about applications.
     fn is_of_apps(&self) -> bool {
-        !matches!(self, Self::Unit(_) | Self::SharedNamespaces(_) | Self::Internal(_))
+        !matches!(self, Self::Unit(_) | Self::SharedNamespaces(_) | Self::Uid(_) | Self::Internal(_))
     }
 
     /// Whether only a label can tell it.
@@ -368,8 +375,9 @@ impl Fact {
                 Unit::Unknown => Applies::Maybe,
             },
             // The other end of a socket pair may be anywhere, and is not looked at.
-            Self::SharedNamespaces(_) if matches!(facts.kind, Kind::Internal(_)) => Applies::No,
+            Self::SharedNamespaces(_) | Self::Uid(_) if matches!(facts.kind, Kind::Internal(_)) => Applies::No,
             Self::SharedNamespaces(wanted) => known(facts.shared_namespaces, |shared| shared == *wanted),
+            Self::Uid(wanted) => known(facts.uid, |uid| wanted.contains(&uid)),
             Self::Internal(wanted) => match facts.kind {
                 Kind::Internal(tag) => wanted.is_match(tag).into(),
                 _ => Applies::No,

@@ -216,7 +216,7 @@ fn match_key(key: &str) -> Json {
         "extra" => map(string(), Some("^user\\.")),
         "namespaces" => words(keys::NAMESPACES.map(|(word, _)| word)),
         "provenance" => words(keys::PROVENANCES.map(|(word, _)| word)),
-        "uid" => integer(0, u32::MAX - 1),
+        "uid" => any_of([integer(0, u32::MAX - 1), non_empty_array(integer(0, u32::MAX - 1))]),
         _ => Json::Anything,
     }
 }

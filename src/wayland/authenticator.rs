@@ -388,10 +388,10 @@ fn identity_of(context: &SandboxContext, by_kernel: &Identity) -> Result<AppIden
     ) -> Result<Option<T>, (&'static str, InvalidId)> {
         text.map(|text| new(text).map_err(|why| (field, why))).transpose()
     }
-    let (namespaces, unit) = match by_kernel {
-        Identity::App(app) => (app.namespaces, app.unit.clone()),
-        Identity::Host(host) => (Some(Namespaces::SHARED), host.unit.clone()),
-        Identity::Internal(_) | Identity::Unidentified(_) => (None, None),
+    let (namespaces, unit, uid) = match by_kernel {
+        Identity::App(app) => (app.namespaces, app.unit.clone(), app.uid),
+        Identity::Host(host) => (Some(Namespaces::SHARED), host.unit.clone(), host.uid),
+        Identity::Internal(_) | Identity::Unidentified(_) => (None, None, None),
     };
     if context.engine.is_none() && (context.app_id.is_some() || context.instance_id.is_some()) {
         // As in a label: an ID means nothing without the engine that gave it.
@@ -405,6 +405,7 @@ fn identity_of(context: &SandboxContext, by_kernel: &Identity) -> Result<AppIden
         provenance: Provenance::User,
         namespaces,
         unit,
+        uid,
         nested: Vec::new(),
     })
 }

@@ -87,7 +87,7 @@ impl Judge<'_> {
     /// Who a client with this uid counts as where nobody can be identified.
     pub(super) fn as_before(&self, uid: Option<u32>) -> Identity {
         if self.resolver.is_one_of_us(uid, self.trust) {
-            Identity::Host(HostIdentity::default())
+            Identity::Host(HostIdentity { uid, ..HostIdentity::default() })
         } else {
             Identity::unidentified(Reason::ForeignUid(uid))
         }

@@ -49,7 +49,9 @@ fn main() -> ExitCode {
 fn host_is_host(world: &World) -> Outcome {
     let peers = Peers::new(world)?;
     let connection = peers.connect(&[])?;
-    expect_host(&identify(&connection)?, None)?;
+    let identity = identify(&connection)?;
+    expect_host(&identity, None)?;
+    expect_uid(&identity, world.uid())?;
     let evidence = evidence(&connection)?;
     ensure_eq!(evidence.credentials.uid, Some(world.uid()));
     ensure_eq!(evidence.credentials.pid, connection.pid());
@@ -76,6 +78,7 @@ fn labelled_peer_is_the_app(world: &World) -> Outcome {
     let Identity::App(app) = &identity else { return Err("no app".into()) };
     ensure_eq!(app.instance_id.as_ref().map(|i| i.as_str()), Some("42"));
     ensure_eq!(app.namespaces.map(|n| n.all_same()), Some(true));
+    expect_uid(&identity, world.uid())?;
     let evidence = evidence(&connection)?;
     let label = evidence.labels.first().context("no label in the evidence")?;
     ensure!(cgroup.path().ends_with(label.path.trim_start_matches('/')), "{label:?}");
@@ -341,6 +344,16 @@ fn connect_as<'a>(peers: &'a Peers<'a>, uid: u32, steps: &[&str]) -> Result<Conn
     peers.connect_as_root(&["setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups"], steps)
 }
 
+fn expect_uid(identity: &Identity, uid: u32) -> Outcome {
+    let said = match identity {
+        Identity::App(app) => app.uid,
+        Identity::Host(host) => host.uid,
+        other => return Err(format!("{other} has no user")),
+    };
+    ensure_eq!(said, Some(uid));
+    Ok(())
+}
+
 fn open_to_all(peers: &Peers<'_>) -> Outcome {
     use std::os::unix::fs::PermissionsExt;
     for path in peers.socket().ancestors().take(3) {
@@ -364,7 +377,10 @@ fn other_uid_is_unidentified(world: &World) -> Outcome {
 fn trusted_uid_is_identified(world: &World) -> Outcome {
     let peers = Peers::new(world)?;
     let connection = connect_as(&peers, THIRD_UID, &[])?;
-    expect_host(&identify_trusting(&connection, &Trust::uids([THIRD_UID]))?, None)?;
+    let trusted = identify_trusting(&connection, &Trust::uids([THIRD_UID]))?;
+    expect_host(&trusted, None)?;
+    expect_uid(&trusted, THIRD_UID)?;
+    ensure_eq!(trusted.to_string(), format!("host, of uid {THIRD_UID}"));
     expect_unidentified(&identify_trusting(&connection, &Trust::uids([THIRD_UID + 1]))?, "foreign-uid")
 }
 

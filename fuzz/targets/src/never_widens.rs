@@ -101,10 +101,11 @@ impl Case {
     }
 
     fn loses_by_a_missing_fact(&self, app: &App) {
-        for which in 1..8_u8 {
+        for which in 1..16_u8 {
             let known = u8::from(app.app_id.is_some())
                 | u8::from(app.instance_id.is_some()) << 1
-                | u8::from(app.namespaces.is_some()) << 2;
+                | u8::from(app.namespaces.is_some()) << 2
+                | u8::from(app.uid.is_some()) << 3;
             if which & !known != 0 {
                 continue;
             }
@@ -118,6 +119,9 @@ impl Case {
             if which & 4 != 0 {
                 less.namespaces = None;
             }
+            if which & 8 != 0 {
+                less.uid = None;
+            }
             self.assert_within(self.of(&less), self.of(app), "a missing fact", &less);
         }
     }
@@ -127,7 +131,7 @@ impl Case {
         let nobody = self.allowed(&Identity::unidentified(Reason::Moved));
         self.assert_within(nobody, self.of(app), "unidentified", app);
         self.assert_within(nobody, self.model.most_unidentified(), "unidentified", app);
-        let host = fuzzing::host(app.app_id.clone(), app.unit.clone());
+        let host = fuzzing::host(app.app_id.clone(), app.unit.clone(), app.uid);
         self.assert_within(nobody, self.allowed(&host), "unidentified and the host", app);
     }
 
@@ -149,7 +153,7 @@ impl Case {
             return;
         }
         let labelled = App { provenance: Provenance::User, namespaces: Some(Namespaces::SHARED), ..app.clone() };
-        let host = fuzzing::host(app.app_id.clone(), app.unit.clone());
+        let host = fuzzing::host(app.app_id.clone(), app.unit.clone(), app.uid);
         // Nobody can be asked about a host process; about one with a label somebody can, and may say yes.
         let asked = if self.level == Level::Allowed { CapabilitySet::EMPTY } else { self.model.asked() };
         let more = self.allowed(&host).union(asked);
@@ -159,7 +163,7 @@ impl Case {
     /// It comes through a security context, of whoever made it and whatever that says.
     fn loses_by_a_context(&self, app: App, source: &mut Source<'_>) {
         let creator = match source.below(4) {
-            0 => fuzzing::host(None, model::unit(source)),
+            0 => fuzzing::host(None, model::unit(source), model::uid(source)),
             1 => Identity::unidentified(Reason::Moved),
             _ => fuzzing::app(model::app(source)),
         };
@@ -169,7 +173,7 @@ impl Case {
         let context =
             SandboxContext::new(creator.clone()).engine(name(source)).app_id(name(source)).instance_id(name(source));
         let by_kernel = match source.below(4) {
-            0 => fuzzing::host(model::app_id(source), app.unit.clone()),
+            0 => fuzzing::host(model::app_id(source), app.unit.clone(), app.uid),
             1 => Identity::unidentified(Reason::Moved),
             _ => fuzzing::app(app.clone()),
         };

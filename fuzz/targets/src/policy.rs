@@ -93,6 +93,7 @@ fn clients() -> Vec<Identity> {
         provenance: Provenance::User,
         namespaces: None,
         unit: UnitName::new("a.service"),
+        uid: Some(1000),
         nested: Vec::new(),
     };
     let own = Namespaces { user: Comparison::Different, mount: Comparison::NotCompared, pid: Comparison::Same };
@@ -102,7 +103,7 @@ fn clients() -> Vec<Identity> {
         fuzzing::app(app),
         fuzzing::app(unlabelled),
         fuzzing::app(system),
-        fuzzing::host(None, UnitName::new("a.service")),
+        fuzzing::host(None, UnitName::new("a.service"), None),
         Identity::Internal(InternalTag::new("xwayland")),
         Identity::unidentified(Reason::Moved),
     ]

@@ -230,11 +230,12 @@ fn identity(n: usize) -> Identity {
             provenance,
             namespaces: None,
             unit: None,
+            uid: None,
             nested: Vec::new(),
         })
     };
     match n {
-        0 => fuzzing::host(None, None),
+        0 => fuzzing::host(None, None, None),
         1 => app("recorder", Provenance::User),
         2 => app("clipboard", Provenance::System),
         3 => app("other", Provenance::User),

@@ -60,14 +60,17 @@ struct Who {
     /// The systemd unit
     #[arg(long, value_name = "NAME.service")]
     unit: Option<String>,
+    /// The user ID; without it, it is not known, and whatever it is has to allow something
+    #[arg(long, value_name = "UID")]
+    uid: Option<u32>,
     /// A program outside any sandbox
     #[arg(long, conflicts_with_all = ["engine", "unidentified", "internal"])]
     host: bool,
     /// A client that could not be identified
-    #[arg(long, conflicts_with_all = ["engine", "internal", "unit"])]
+    #[arg(long, conflicts_with_all = ["engine", "internal", "unit", "uid"])]
     unidentified: bool,
     /// The other end of a socket pair that the compositor made
-    #[arg(long, value_name = "TAG", conflicts_with_all = ["engine", "unit"])]
+    #[arg(long, value_name = "TAG", conflicts_with_all = ["engine", "unit", "uid"])]
     internal: Option<String>,
 }
 
@@ -86,6 +89,7 @@ impl Who {
         let Some(engine) = &self.engine else {
             let mut host = HostIdentity::default();
             host.unit = unit;
+            host.uid = self.uid;
             return Ok(if self.host { Identity::Host(host) } else { Identity::unidentified(Reason::NotAsked) });
         };
         let mut app = AppIdentity::unknown(Namespaces {
@@ -94,6 +98,7 @@ impl Who {
             pid: Comparison::Different,
         });
         app.unit = unit;
+        app.uid = self.uid;
         if engine != "unknown" {
             app.engine = Some(id("sandbox engine", engine, |s| SandboxEngine::new(s))?);
             app.namespaces = None;

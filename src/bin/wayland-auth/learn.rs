@@ -89,6 +89,7 @@ impl LearnArgs {
         app.engine = self.engine.clone();
         app.app_id = self.app_id.clone();
         app.namespaces = None;
+        app.uid = Some(rustix::process::geteuid().as_raw());
         Identity::App(app)
     }
 

@@ -465,13 +465,14 @@ impl Resolver {
                 provenance,
                 namespaces: compared,
                 unit,
+                uid,
                 nested: said.map(nested).collect(),
             });
         }
         let claim = claim.map(|app_id| (app_id, ClaimSource::Xattr));
         let claim = claim.or_else(|| by_unit.map(|app_id| (app_id, ClaimSource::UnitName)));
         let (claim, claim_source) = claim.unzip();
-        let host = HostIdentity { claim, claim_source, unit };
+        let host = HostIdentity { claim, claim_source, unit, uid };
         match found.namespaces {
             Ok(e) => without_a_name(e.compared, &evidence.engines, host),
             Err(why) => Identity::unidentified(Reason::NamespacesUnknown(why)),
@@ -577,7 +578,7 @@ fn add_what_engines_left(said: &mut Vec<(Label, Provenance)>, engines: &[EngineE
 /// Who a process is that nothing names: `host` if it shares all namespaces, and nothing is left unread.
 fn without_a_name(namespaces: Namespaces, engines: &[EngineEvidence], host: HostIdentity) -> Identity {
     if !namespaces.all_same() {
-        return Identity::App(AppIdentity { unit: host.unit, ..AppIdentity::unknown(namespaces) });
+        return Identity::App(AppIdentity { unit: host.unit, uid: host.uid, ..AppIdentity::unknown(namespaces) });
     }
     match engines.iter().find_map(EngineEvidence::error) {
         Some((engine, why)) => Identity::unidentified(Reason::EngineEvidence(engine.clone(), why.to_owned())),

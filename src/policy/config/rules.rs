@@ -14,8 +14,20 @@ use crate::policy::rule::{Fact, Matcher, Rule, WhenDenied};
 use crate::policy::verdict::Location;
 
 pub(in crate::policy) const RULE: &[&str] = &["allow", "ask", "deny", "match", "until", "when-denied"];
-pub(in crate::policy) const MATCH: &[&str] =
-    &["all", "any", "app-id", "engine", "extra", "instance-id", "internal", "namespaces", "not", "provenance", "unit"];
+pub(in crate::policy) const MATCH: &[&str] = &[
+    "all",
+    "any",
+    "app-id",
+    "engine",
+    "extra",
+    "instance-id",
+    "internal",
+    "namespaces",
+    "not",
+    "provenance",
+    "uid",
+    "unit",
+];
 
 pub(in crate::policy) const WHEN_DENIED: &[(&str, WhenDenied)] =
     &[("hide", WhenDenied::Hide), ("empty", WhenDenied::Empty)];
@@ -165,6 +177,7 @@ impl Parser<'_> {
                 .pattern(value, "instance ID", |id| InstanceId::new(id).map(|id| id.as_str().to_owned()))
                 .map(Fact::InstanceId),
             "provenance" => self.choice(value, &PROVENANCES).map(Fact::Provenance),
+            "uid" => self.uid_or_uids(value).map(Fact::Uid),
             "unit" => self.unit(value).map(Fact::Unit),
             "internal" => {
                 let tag = self.string(value)?.to_owned();

@@ -100,6 +100,7 @@ mod tests {
             provenance: Provenance::User,
             namespaces: None,
             unit: None,
+            uid: None,
             nested: Vec::new(),
         };
         let verdict = policy.evaluate(&Identity::App(app));

@@ -138,11 +138,6 @@ fn a_key_given_twice_is_an_error() {
 }
 
 #[test]
-fn t33_what_is_not_supported_yet_is_an_error_and_never_ignored() {
-    assert!(error(&matching("engine = 'e', uid = 0")).0.ends_with("is not supported yet"));
-}
-
-#[test]
 fn t33_a_rule_whose_words_have_no_effect_is_an_error() {
     let rule = |keys: &str| format!("[[rule]]\nmatch = {{ engine = 'e' }}\n{keys}");
     for (keys, expected) in [
@@ -280,6 +275,12 @@ fn user_ids_are_numbers_of_users() {
     for uids in ["['0']", "[-1]", "[4294967295]", "[4294967296]", "[1.0]", "1000"] {
         error(&format!("[trust]\nuids = {uids}"));
     }
+    for uid in ["'0'", "-1", "4294967295", "4294967296", "1.0", "[]", "['0']", "[0, -1]", "[[0]]", "{}"] {
+        error(&matching(&format!("engine = 'e', uid = {uid}")));
+    }
+    let rules = |uid: &str| Policy::parse("p", &matching(&format!("uid = {uid}"))).unwrap().rules;
+    assert!(rules("1000")[0].says_the_same(&rules("[0x3e8, 1_000]")[0]));
+    assert!(!rules("1000")[0].says_the_same(&rules("[1000, 1001]")[0]));
 }
 
 #[test]

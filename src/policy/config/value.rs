@@ -15,9 +15,6 @@ use crate::policy::interfaces::Class;
 use crate::policy::settings::Listed;
 use crate::policy::verdict::{ALL, Location};
 
-/// Words that have a meaning in the design, but none in this form of the file.
-const NOT_YET: &[&str] = &["uid"];
-
 /// A key and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Key<'a> {
@@ -37,10 +34,6 @@ impl Parser<'_> {
     }
 
     pub(super) fn unknown_key(&mut self, key: Key<'_>, known: &[&str], section: &str) {
-        if NOT_YET.contains(&key.name) {
-            self.sink.error(key.span, format!("{} is not supported yet", quoted(key.name)), None);
-            return;
-        }
         let help = did_you_mean(key.name, known.iter().copied()).unwrap_or_else(|| {
             let keys: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
             format!("{section} knows {}", keys.join(", "))
@@ -184,19 +177,36 @@ impl Parser<'_> {
 
     /// An array of user IDs.
     pub(super) fn uids(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<u32> {
-        let mut uids = Vec::new();
-        for element in self.array(value, "user IDs").into_iter().flatten() {
-            let DeValue::Integer(integer) = element.get_ref() else {
-                self.wrong_type(element, "a user ID", None);
-                continue;
-            };
-            // The last one is what the kernel uses for "no user".
-            match u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|uid| *uid != u32::MAX) {
-                Some(uid) => uids.push(uid),
-                None => self.sink.error(element.span(), "this is not a user ID", None),
+        self.array(value, "user IDs").into_iter().flatten().filter_map(|element| self.uid(element)).collect()
+    }
+
+    /// A user ID, or an array of at least one.
+    pub(super) fn uid_or_uids(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Box<[u32]>> {
+        let mut uids = match value.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                self.sink.error(value.span(), "nothing is listed here", Some("list at least one user ID".into()));
+                return None;
             }
+            DeValue::Array(_) => self.uids(value),
+            _ => vec![self.uid(value)?],
+        };
+        // The same users are the same rule, however they are written.
+        uids.sort_unstable();
+        uids.dedup();
+        Some(uids.into())
+    }
+
+    fn uid(&mut self, value: &Spanned<DeValue<'_>>) -> Option<u32> {
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.wrong_type(value, "a user ID", None);
+            return None;
+        };
+        // The last one is what the kernel uses for "no user".
+        let uid = u32::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|uid| *uid != u32::MAX);
+        if uid.is_none() {
+            self.sink.error(value.span(), "this is not a user ID", None);
         }
-        uids
+        uid
     }
 }
 

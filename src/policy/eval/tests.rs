@@ -21,6 +21,7 @@ fn app(engine: Option<&str>, app_id: Option<&str>) -> AppIdentity {
         provenance: Provenance::User,
         namespaces: None,
         unit: None,
+        uid: None,
         nested: Vec::new(),
     }
 }
@@ -250,6 +251,61 @@ fn t21_where_a_fact_is_missing_a_denial_counts_and_an_allowance_does_not() {
     assert_eq!(ask(&allowing, &with(Some(same))).allowed(), of([LIST, LAYER]));
     // Only what it has either way.
     assert_eq!(ask(&allowing, &with(None)).allowed(), of([LAYER]));
+}
+
+#[test]
+fn t21_a_user_who_is_not_known_may_be_any() {
+    let text = |keys: &str, effect| {
+        format!("[defaults]\nsandboxed = ['screen-capture', 'layer-shell']\n[[rule]]\nmatch = {{ {keys} }}\n{effect}")
+    };
+    let of_user = |uid| AppIdentity { uid, ..app(Some("e"), None) };
+    let denying = policy(&text("uid = [1000, 0]", "deny = ['screen-capture']"));
+    for (uid, allowed) in [(Some(1000), of([LAYER])), (Some(1001), of([CAPTURE, LAYER])), (None, of([LAYER]))] {
+        assert_eq!(ask(&denying, &of_user(uid)).allowed(), allowed, "{uid:?}");
+        // The host, and a label inside, are of that user as well.
+        let host = denying.evaluate(&Identity::Host(HostIdentity { uid, ..HostIdentity::default() }));
+        assert_eq!(host.allows(CAPTURE), allowed.contains(CAPTURE), "{uid:?}");
+    }
+    assert!(matches!(ask(&denying, &of_user(None)).reason(CAPTURE), Because::Uncertain { .. }));
+    let allowing = policy(&text("engine = 'e', uid = 1000", "allow = ['toplevel-list', 'layer-shell']"));
+    assert_eq!(ask(&allowing, &of_user(Some(1000))).allowed(), of([LIST, LAYER]));
+    assert_eq!(ask(&allowing, &of_user(Some(1001))).allowed(), of([CAPTURE, LAYER]));
+    // Only what it has either way.
+    assert_eq!(ask(&allowing, &of_user(None)).allowed(), of([LAYER]));
+    let others = policy(&text("not = { uid = 1000 }", "deny = ['screen-capture']"));
+    for (uid, allowed) in [(Some(1000), true), (Some(1001), false), (None, false)] {
+        assert_eq!(ask(&others, &of_user(uid)).allows(CAPTURE), allowed, "{uid:?}");
+    }
+}
+
+#[test]
+fn a_label_inside_is_of_the_same_user() {
+    let policy =
+        policy("[defaults]\nsandboxed = ['layer-shell']\n[[rule]]\nmatch = { engine = 'f', uid = 1000 }\ndeny = ['*']");
+    let mut outer = AppIdentity { uid: Some(1001), ..app(Some("e"), None) };
+    outer.nested.push(NestedLabel {
+        engine: SandboxEngine::new("f").unwrap(),
+        app_id: None,
+        instance_id: None,
+        extra: Vec::new(),
+        provenance: Provenance::User,
+    });
+    assert!(ask(&policy, &outer).allows(LAYER));
+    outer.uid = Some(1000);
+    assert!(ask(&policy, &outer).allowed().is_empty());
+}
+
+#[test]
+fn a_user_gives_nothing_to_a_unit_s_labels_and_nothing_to_socket_pairs() {
+    let text = "[[rule]]\nmatch = { uid = 1000, unit = 'u.service' }\nallow = ['screen-capture']\n\
+                [[rule]]\nmatch = { uid = 1000 }\ndeny = ['layer-shell']\n\
+                [defaults.internal]\nx = ['layer-shell']";
+    let policy = policy(text);
+    let service = AppIdentity { uid: Some(1000), unit: unit("u.service"), ..app(None, None) };
+    assert_eq!(ask(&policy, &service).allowed(), of([CAPTURE]));
+    let labelled = AppIdentity { uid: Some(1000), unit: unit("u.service"), ..app(Some("e"), None) };
+    assert!(ask(&policy, &labelled).allowed().is_empty());
+    assert_eq!(policy.evaluate(&Identity::Internal(InternalTag::new("x"))).allowed(), of([LAYER]));
 }
 
 #[test]

@@ -248,13 +248,35 @@ fn expect_peer_of_root(
     Ok(())
 }
 
-pub(crate) fn other_uids(world: &World) -> Outcome {
-    let mut demo = Demo::start(world, POLICY)?;
-    // The socket is opened up, as it never should be.
+/// Opens the socket up, as it never should be.
+fn open_to_all(demo: &Demo) -> Outcome {
     use std::os::unix::fs::PermissionsExt;
     for path in [demo.socket(), demo.dir().to_owned(), demo.dir().parent().context("no parent")?.to_owned()] {
         fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).context(path.display())?;
     }
+    Ok(())
+}
+
+/// Of two users whose programs both count as the host, a rule takes from one.
+pub(crate) fn trusted_uid(world: &World) -> Outcome {
+    let policy = format!(
+        "[defaults]\nhost = ['output-info', 'layer-shell']\n[trust]\nuids = [{THIRD_UID}]\n\
+         [[rule]]\nmatch = {{ uid = [{THIRD_UID}] }}\ndeny = ['layer-shell']\n"
+    );
+    let mut demo = Demo::start(world, &policy)?;
+    open_to_all(&demo)?;
+    for (uid, capabilities) in [(world.uid(), &["output-info", "layer-shell"][..]), (THIRD_UID, &["output-info"])] {
+        let wrapper = become_uid(uid);
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        let expect = Expected { name: "trusted uid", recorded: json!({"kind": "host", "uid": uid}), capabilities };
+        expect_peer_of_root(world, &mut demo, ("", &wrapper), &expect)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn other_uids(world: &World) -> Outcome {
+    let mut demo = Demo::start(world, POLICY)?;
+    open_to_all(&demo)?;
     let expect = || Expected {
         name: "other uid",
         recorded: json!({"kind": "unidentified", "reason": "foreign-uid"}),

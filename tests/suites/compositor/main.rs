@@ -35,6 +35,7 @@ const TESTS: &[Test] = &[
         identities::label_on_what_the_compositor_shares_is_ignored,
     ),
     ("t46_other_uids_see_the_core_only", Needs::Root, identities::other_uids),
+    ("t46_trusted_uid_has_what_rules_about_it_leave", Needs::Root, identities::trusted_uid),
     ("t20_peers_with_an_ambient_capability_are_what_they_are", Needs::Root, identities::ambient_capabilities),
     ("t10_directory_of_a_third_uid_is_nobodys", Needs::Root, identities::directory_of_a_third_uid),
     ("label_of_the_system_allows_more_than_the_host_has", Needs::Root, identities::label_of_the_system_allows_more),

@@ -27,6 +27,7 @@ const ENGINES: &[&str] = &["e", "f", "g"];
 const APPS: &[&str] = &["a", "b", "c"];
 const INSTANCES: &[&str] = &["1", "2"];
 const UNITS: &[&str] = &["u.service", "v.service", "w.scope"];
+const UIDS: &[u32] = &[0, 1000, 1001];
 
 /// All capabilities that can be.
 const ALL: CapabilitySet = CapabilitySet::from_bits(u64::MAX);
@@ -80,6 +81,8 @@ struct Rule {
     provenance: Option<Provenance>,
     unit: Option<&'static str>,
     shared: Option<bool>,
+    /// None of them: any user.
+    uids: Vec<u32>,
     allow: Option<List>,
     ask: Option<List>,
     deny: Option<List>,
@@ -113,6 +116,7 @@ impl Rule {
                 .filter(|_| engine != Some("unknown")),
             unit: source.maybe(|s| s.pick(&["u.service", "v.service"])),
             shared: source.maybe(|s| s.one_in(2)),
+            uids: (0..source.below(5).saturating_sub(2)).map(|_| source.pick(UIDS)).collect(),
             allow: source.maybe(List::any),
             ask: source.maybe(List::any).filter(|_| source.one_in(2)),
             deny: source.maybe(List::any),
@@ -137,6 +141,11 @@ impl Rule {
         key("provenance", self.provenance.map(|p| if p == Provenance::System { "system" } else { "user" }));
         key("unit", self.unit);
         key("namespaces", self.shared.map(|shared| if shared { "shared" } else { "own" }));
+        match *self.uids {
+            [] => {}
+            [uid] => keys.push(format!("uid = {uid}")),
+            _ => keys.push(format!("uid = {:?}", self.uids)),
+        }
         keys
     }
 
@@ -190,6 +199,7 @@ impl Rule {
             && self.provenance.fits(label.map(|label| label.provenance))
             && self.unit.fits(who.unit)
             && self.shared.fits(Some(who.shared))
+            && (self.uids.is_empty() || self.uids.contains(&who.uid))
     }
 
     /// Whether it is about a unit, and not about applications in it.
@@ -223,6 +233,7 @@ struct Known<'a> {
     label: Option<KnownLabel<'a>>,
     unit: Option<&'a str>,
     shared: bool,
+    uid: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -313,18 +324,20 @@ impl Model {
             Some(namespaces) => vec![namespaces.all_same()],
             None => vec![true, false],
         };
+        // What is not known may also be somebody whom no rule knows.
+        let uids = app.uid.map_or_else(|| [UIDS, &[7]].concat(), |uid| vec![uid]);
         let mut most = ALL;
-        for shared in shared {
+        for (shared, uid) in shared.into_iter().flat_map(|shared| uids.iter().map(move |uid| (shared, *uid))) {
             let unit = app.unit.as_ref().map(UnitName::as_str);
             let Some(label) = label else {
-                most = most.intersection(self.most_if(&Known { label: None, unit, shared }, level));
+                most = most.intersection(self.most_if(&Known { label: None, unit, shared, uid }, level));
                 continue;
             };
             // What is not known may also be something that no rule knows.
             for app_id in possible(label.app_id, APPS) {
                 for instance_id in possible(label.instance_id, INSTANCES) {
                     let label = KnownLabel { engine: label.engine, app_id, instance_id, provenance: label.provenance };
-                    most = most.intersection(self.most_if(&Known { label: Some(label), unit, shared }, level));
+                    most = most.intersection(self.most_if(&Known { label: Some(label), unit, shared, uid }, level));
                 }
             }
         }
@@ -421,6 +434,10 @@ fn instance_id(source: &mut Source<'_>) -> Option<InstanceId> {
     source.maybe(|s| s.pick(INSTANCES)).and_then(|id| InstanceId::new(id).ok())
 }
 
+pub(super) fn uid(source: &mut Source<'_>) -> Option<u32> {
+    source.maybe(|s| s.pick(UIDS))
+}
+
 pub(super) fn unit(source: &mut Source<'_>) -> Option<UnitName> {
     source.maybe(|s| s.pick(UNITS)).and_then(UnitName::new)
 }
@@ -448,6 +465,7 @@ pub(super) fn app(source: &mut Source<'_>) -> App {
         provenance: provenance(source),
         namespaces: source.maybe(|s| Namespaces { user: s.pick(&kinds), mount: s.pick(&kinds), pid: s.pick(&kinds) }),
         unit: unit(source),
+        uid: uid(source),
         nested: (0..source.below(3)).map(|_| nested(source)).collect(),
     }
 }
