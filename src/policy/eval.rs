@@ -197,12 +197,15 @@ impl Policy {
                 Applies::No => {}
             }
         }
-        // Hidden by one rule is hidden. What the host does not have is not shown either.
-        for (rule, deny) in empty {
-            let because = || Because::Rule { at: rule.at.clone(), effect: Effect::Deny };
+        // Hidden by one rule is hidden, whichever comes first. What the host does not have is not shown either.
+        let because = |rule: &Rule| Because::Rule { at: rule.at.clone(), effect: Effect::Deny };
+        for (rule, deny) in &mut empty {
             let shown = deny.intersection(self.limit(facts.is_user_evidence() || rule.matcher.asks_for_a_unit()));
-            builder.decide(shown, Standing::Empty, because);
-            builder.deny(deny, because);
+            builder.deny(deny.difference(shown), || because(rule));
+            *deny = shown;
+        }
+        for (rule, shown) in empty {
+            builder.decide(shown, Standing::Empty, || because(rule));
         }
     }
 

@@ -588,6 +588,19 @@ fn what_is_denied_may_stay_visible_and_empty() {
 }
 
 #[test]
+fn what_one_rule_may_not_show_no_other_shows_whichever_comes_first() {
+    let rules = ["provenance = 'system'", "unit = 'u.service'"]
+        .map(|keys| format!("[[rule]]\nmatch = {{ {keys} }}\nwhen-denied = 'empty'\ndeny = ['screen-capture']\n"));
+    let who = AppIdentity { provenance: Provenance::System, unit: unit("u.service"), ..app(Some("e"), Some("a")) };
+    for [first, second] in [[0, 1], [1, 0]] {
+        let rules = format!("{}{}", rules[first], rules[second]);
+        let narrow = policy(&format!("[defaults]\nhost = ['security-context']\n{rules}"));
+        assert_eq!(ask(&narrow, &who).standing(CAPTURE), Standing::Denied, "{rules}");
+        assert_eq!(ask(&policy(&rules), &who).standing(CAPTURE), Standing::Empty, "{rules}");
+    }
+}
+
+#[test]
 fn a_rule_that_is_over_gives_nothing_and_what_it_asked_for_is_denied() {
     let policy = policy(
         "[defaults]\nsandboxed = ['toplevel-list']\nunidentified = ['toplevel-list']\n\
