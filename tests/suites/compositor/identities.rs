@@ -263,7 +263,7 @@ pub(crate) fn trusted_uid(world: &World) -> Outcome {
         "[defaults]\nhost = ['output-info', 'layer-shell']\n[trust]\nuids = [{THIRD_UID}]\n\
          [[rule]]\nmatch = {{ uid = [{THIRD_UID}] }}\ndeny = ['layer-shell']\n"
     );
-    let mut demo = Demo::start(world, &policy)?;
+    let mut demo = Demo::with_policy(world, Some(&policy))?;
     open_to_all(&demo)?;
     for (uid, capabilities) in [(world.uid(), &["output-info", "layer-shell"][..]), (THIRD_UID, &["output-info"])] {
         let wrapper = become_uid(uid);
