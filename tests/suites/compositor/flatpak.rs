@@ -83,6 +83,8 @@ impl Flatpak {
             session,
             dir,
         };
+        flatpak.make_repository("repo", "archive-z2")?;
+        flatpak.make_repository("installation/repo", "bare-user-only")?;
         flatpak.make_runtime(world)?;
         for app_id in [RECORDER, GAME] {
             flatpak.make_app(app_id)?;
@@ -109,6 +111,16 @@ impl Flatpak {
         // It makes files there even if it only builds.
         command.env("XDG_RUNTIME_DIR", self.dir.join("buses"));
         finish(&mut command)?.expect(0)
+    }
+
+    /// An empty repository that does not mind how full the disk is. By default one refuses to fill the last three per cent,
+    /// however many gigabytes they are.
+    fn make_repository(&self, name: &str, mode: &str) -> Outcome {
+        let dir = self.dir.join(name);
+        for name in ["extensions", "objects", "refs/heads", "refs/mirrors", "refs/remotes", "state", "tmp/cache"] {
+            fs::create_dir_all(dir.join(name)).context(name)?;
+        }
+        write(&dir.join("config"), &format!("[core]\nrepo_version=1\nmode={mode}\nmin-free-space-size=0MB\n"))
     }
 
     /// A runtime with grim, the peer and the libraries that they need.

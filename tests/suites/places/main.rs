@@ -214,7 +214,7 @@ fn as_root(world: &World) -> Outcome {
 
     let policy = format!("{POLICY}\n[trust]\nuids = [{}]\n", world.uid());
     let mut place = Place::start(world, &Start { policy: &policy, by_root: true, ..Start::default() })?;
-    expect_all(world, &mut place, &Outcomes::USUAL)
+    expect_all(world, &mut place, &Outcomes::of_user(world.uid()))
 }
 
 /// A machine without cgroup2, as far as the compositor can see.

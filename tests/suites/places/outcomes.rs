@@ -22,11 +22,19 @@ pub(crate) struct Outcomes {
     nobody: Option<(&'static str, &'static [&'static str])>,
     /// The reason for which they all are nobody.
     reason: Option<&'static str>,
+    /// The user to whom those who are somebody belong, if it is not the compositor's own.
+    user: Option<u32>,
 }
 
 impl Outcomes {
     /// As everywhere.
-    pub(crate) const USUAL: Self = Self { host: None, namespaced: None, labelled: None, nobody: None, reason: None };
+    pub(crate) const USUAL: Self =
+        Self { host: None, namespaced: None, labelled: None, nobody: None, reason: None, user: None };
+
+    /// As everywhere, for a compositor of another user.
+    pub(crate) const fn of_user(uid: u32) -> Self {
+        Self { user: Some(uid), ..Self::USUAL }
+    }
 
     /// The session's programs live in other namespaces than the compositor: they look sandboxed.
     pub(crate) const SESSION_IS_NAMESPACED: Self = Self { host: Some(UNKNOWN), ..Self::USUAL };
@@ -36,7 +44,7 @@ impl Outcomes {
 
     /// Nobody can be told from anybody, and the policy says to go on as before.
     pub(crate) const EVERYBODY_IS_HOST: Self =
-        Self { host: Some(HOST), namespaced: Some(HOST), labelled: Some(HOST), nobody: Some(HOST), reason: None };
+        Self { host: Some(HOST), namespaced: Some(HOST), labelled: Some(HOST), nobody: Some(HOST), ..Self::USUAL };
 
     /// Nobody is identified, for this reason.
     pub(crate) const fn nobody(reason: &'static str) -> Self {
@@ -46,6 +54,7 @@ impl Outcomes {
             labelled: Some(NOBODY),
             nobody: Some(NOBODY),
             reason: Some(reason),
+            user: None,
         }
     }
 
@@ -67,8 +76,13 @@ pub(crate) fn expect_all(world: &World, place: &mut Place<'_>, outcomes: &Outcom
     // Those that root must make, and those that must be gone before they are looked at, are shown elsewhere.
     for kind in KINDS.iter().filter(|kind| !kind.needs_root && !kind.reaps()) {
         let setup = (kind.setup)(world)?;
-        let taken = place.outside(&setup).context(kind.name)?;
+        let mut taken = place.outside(&setup).context(kind.name)?;
         let (identity, capabilities) = outcomes.of(kind);
+        if let Some(uid) = outcomes.user.filter(|_| identity != NOBODY.0) {
+            let whose = format!(", of uid {uid}");
+            ensure_eq!(taken.shown.matches(&whose).count(), 1, "{}: {}", kind.name, taken.shown);
+            taken.shown = taken.shown.replace(&whose, "");
+        }
         expect_one(&taken, identity, capabilities).context(kind.name)?;
         // Who is nobody everywhere may be so for a reason of his own.
         if let Some(reason) = outcomes.reason.filter(|_| kind.identity != NOBODY.0) {
