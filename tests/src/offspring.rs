@@ -113,23 +113,38 @@ impl Offspring {
     }
 }
 
+/// `struct clone_args` of `clone3(2)`, the same on all machines. libc has it for some C libraries only.
+#[derive(Default)]
+#[repr(C, align(8))]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
 /// `clone3(2)` like `fork(2)`: 0 in the child, which must go on to [`live`].
 fn clone(cgroup: Option<RawFd>, pid: Option<&i32>) -> libc::c_long {
-    // SAFETY: a `clone_args` of zeros is valid: no flags, no pointers.
-    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
+    let mut args = CloneArgs { exit_signal: libc::SIGCHLD.cast_unsigned().into(), ..CloneArgs::default() };
     if let Some(cgroup) = cgroup {
         args.flags |= INTO_CGROUP;
         args.cgroup = cgroup.cast_unsigned().into();
     }
     if let Some(pid) = pid {
-        args.set_tid = std::ptr::from_ref(pid) as u64;
+        args.set_tid = std::ptr::from_ref(pid).addr() as u64;
         args.set_tid_size = 1;
     }
     // SAFETY: `args` is valid for its size, and `set_tid` points to one pid that outlives the call. Without CLONE_VM and
     // without a stack the child goes on in a copy of this memory, as after `fork`; both callers let it do nothing but
     // system calls.
-    unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<libc::clone_args>()) }
+    unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) }
 }
 
 /// The child's part. System calls only: nothing is allocated, and no lock is taken.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -18,8 +18,12 @@ use crate::{
 
 /// What the kernels are built for.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The same kernels run 32-bit programs. Rust's target for them links without any further package.
+const NARROW_TARGET: &str = "i686-unknown-linux-musl";
 /// The suites that run in a guest, and how they are called there.
 pub(super) const SUITES: &[&str] = &["rung", "identity", "races"];
+/// Those of them that also run as 32-bit programs: numbers and structures have other sizes there, races have not.
+pub(super) const NARROW_SUITES: &[&str] = &["rung", "identity"];
 /// The programs that the suites run.
 const HELPERS: &[&str] = &["peer", "place"];
 /// The machine's programs that the suites start, with their libraries.
@@ -63,6 +67,7 @@ chown 1000 /sys/fs/cgroup/user/session /sys/fs/cgroup/user/session/cgroup.procs
 suite 'rung, user' sh -c 'echo 0 >/sys/fs/cgroup/user/session/cgroup.procs; exec \"$@\"' - \\
     setpriv --reuid 1000 --regid 1000 --clear-groups /bin/rung
 @RACES@
+@NARROW@
 echo 'guest: done'
 reboot -f
 ";
@@ -79,30 +84,39 @@ case $(cat /proc/cmdline) in
 esac
 ";
 
+/// The 32-bit programs.
+const NARROW: &str = "\
+export WAYLAND_AUTH_PEER=/bin32/peer
+suite 'rung, 32 bit' /bin32/rung
+";
+const NARROW_IDENTITY: &str = "\
+case $(cat /proc/cmdline) in
+*no-races*) ;;
+*) suite 'identity, 32 bit' /bin32/identity ;;
+esac
+";
+
+/// What goes into the guests.
+#[derive(Debug)]
+pub(super) struct Programs {
+    files: BTreeMap<String, Vec<u8>>,
+    /// Whether the 32-bit programs are there, or why not.
+    pub(super) narrow: Result<(), String>,
+}
+
 /// Builds the suites and what they need.
 ///
 /// # Errors
 ///
 /// [`Error::Interrupted`], or if a build fails.
-pub(super) fn build(signals: &Signals) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+pub(super) fn build(signals: &Signals) -> Result<Programs, Error> {
     if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
         return Err(Error::failed("the kernels are those for x86-64, and this machine is another"));
     }
-    let mut what = vec!["-p", "wayland-auth-tests", "--target", TARGET];
-    what.extend(SUITES.iter().flat_map(|suite| ["--test", suite]));
-    what.extend(HELPERS.iter().flat_map(|helper| ["--bin", helper]));
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", TARGET.to_uppercase().replace('-', "_"));
-    let environment = [
-        (flags.as_str(), "-C target-feature=+crt-static -C strip=debuginfo"),
-        // An emulated processor is slow. With a single one, a look-up that takes longer than its turn never ends before
-        // somebody else has changed everything.
-        ("CARGO_PROFILE_DEV_OPT_LEVEL", "2"),
-        ("CARGO_PROFILE_DEV_DEBUG", "0"),
-    ];
-    let built = cargo::build_all(signals, &[SUITES, HELPERS].concat(), &what, &environment)?;
-    let mut files = BTreeMap::new();
-    for (name, path) in built {
-        files.insert(format!("bin/{name}"), read(&path)?);
+    let mut files = compile(signals, TARGET, SUITES, "bin")?;
+    let narrow = target_is_here(signals, NARROW_TARGET)?;
+    if narrow.is_ok() {
+        files.extend(compile(signals, NARROW_TARGET, NARROW_SUITES, "bin32")?);
     }
     for program in PROGRAMS {
         let path = packages::path_of(program).ok_or_else(|| Error::failed(format!("`{program}` is not here")))?;
@@ -112,7 +126,47 @@ pub(super) fn build(signals: &Signals) -> Result<BTreeMap<String, Vec<u8>>, Erro
         }
         files.insert(format!("bin/{program}"), read(&path)?);
     }
-    Ok(files)
+    Ok(Programs { files, narrow })
+}
+
+/// Whether Rust's standard library for this target is here; rustup fetches it. Without rustup, or without a network, it is
+/// not, for this reason.
+fn target_is_here(signals: &Signals, target: &str) -> Result<Result<(), String>, Error> {
+    let is_there = || -> Result<bool, Error> {
+        let mut command = Command::new("rustc");
+        command.args(["--print", "target-libdir", "--target", target]);
+        let (end, said) = capture(signals, command.stdin(Stdio::null()), Duration::from_secs(60), |_| false)?;
+        Ok(end.success() && Path::new(String::from_utf8_lossy(&said.stdout).trim()).is_dir())
+    };
+    if is_there()? {
+        return Ok(Ok(()));
+    }
+    if !packages::in_path("rustup") {
+        return Ok(Err(format!("this Rust has no `{target}`; install that target and try again")));
+    }
+    cli::progress(format!("rustup target add {target}"));
+    let mut command = Command::new("rustup");
+    command.args(["target", "add", target]);
+    let (end, said) = capture(signals, command.stdin(Stdio::null()), Duration::from_secs(600), |_| false)?;
+    let failed = || format!("`rustup target add {target}` failed ({end}): {}", said.last_error_line());
+    Ok(if end.success() && is_there()? { Ok(()) } else { Err(failed()) })
+}
+
+/// Builds these suites and the helpers for a target, linked statically.
+fn compile(signals: &Signals, target: &str, suites: &[&str], place: &str) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let mut what = vec!["-p", "wayland-auth-tests", "--target", target];
+    what.extend(suites.iter().flat_map(|suite| ["--test", suite]));
+    what.extend(HELPERS.iter().flat_map(|helper| ["--bin", helper]));
+    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+    let environment = [
+        (flags.as_str(), "-C target-feature=+crt-static -C strip=debuginfo"),
+        // An emulated processor is slow. With a single one, a look-up that takes longer than its turn never ends before
+        // somebody else has changed everything.
+        ("CARGO_PROFILE_DEV_OPT_LEVEL", "2"),
+        ("CARGO_PROFILE_DEV_DEBUG", "0"),
+    ];
+    let built = cargo::build_all(signals, &[suites, HELPERS].concat(), &what, &environment)?;
+    built.into_iter().map(|(name, path)| Ok((format!("{place}/{name}"), read(&path)?))).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -138,16 +192,22 @@ fn libraries_of(said: &str) -> Vec<PathBuf> {
 /// # Errors
 ///
 /// If it cannot be written.
-pub(super) fn write(files: &BTreeMap<String, Vec<u8>>, cache: &Path, quick: bool) -> Result<PathBuf, Error> {
+pub(super) fn write(programs: &Programs, cache: &Path, quick: bool) -> Result<PathBuf, Error> {
     let mut archive = Archive::default();
-    let guest = GUEST.replace("@SHORTER@", SHORTER).replace("@RACES@\n", if quick { "" } else { RACES });
+    let races = if quick { "" } else { RACES };
+    let narrow = match &programs.narrow {
+        Ok(()) if quick => NARROW.to_owned(),
+        Ok(()) => [NARROW, NARROW_IDENTITY].concat(),
+        Err(_) => String::new(),
+    };
+    let guest = GUEST.replace("@SHORTER@", SHORTER).replace("@RACES@\n", races).replace("@NARROW@\n", &narrow);
     for dir in ["bin", "dev"] {
         archive.directory(dir);
     }
     archive.device("dev/console", 5, 1);
     archive.file("init", INIT.as_bytes());
     archive.file("image/guest", guest.as_bytes());
-    for (name, bytes) in files {
+    for (name, bytes) in &programs.files {
         archive.file(&format!("image/{name}"), bytes);
         if name == "bin/busybox" {
             archive.file(name, bytes);
@@ -158,7 +218,7 @@ pub(super) fn write(files: &BTreeMap<String, Vec<u8>>, cache: &Path, quick: bool
     }
     let path = cache.join("image.cpio");
     let bytes = archive.end();
-    cli::detail(format!("{} files, {} MB for each guest", files.len(), bytes.len() / 1_000_000));
+    cli::detail(format!("{} files, {} MB for each guest", programs.files.len(), bytes.len() / 1_000_000));
     fs::write(&path, bytes).or_fail(|| format!("cannot write `{}`", path.display()))?;
     Ok(path)
 }

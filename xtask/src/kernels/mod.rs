@@ -66,7 +66,7 @@ pub(crate) fn run(signals: &Signals, options: &Options) -> Result<ExitCode, Erro
     cli::say(ladder::draw(&outcomes));
     let mut wrong = missing;
     for outcome in &outcomes {
-        wrong.extend(outcome.problems(options.quick));
+        wrong.extend(outcome.problems(options.quick, programs.narrow.is_ok()));
     }
     wrong.extend(ladder::problems(&outcomes));
     let guests: Duration = outcomes.iter().map(|outcome| outcome.took).sum();
@@ -77,6 +77,9 @@ pub(crate) fn run(signals: &Signals, options: &Options) -> Result<ExitCode, Erro
         guests.as_secs_f64(),
         start.elapsed().as_secs_f64(),
     ));
+    if let Err(why) = &programs.narrow {
+        cli::say(format!("SKIPPED: 32-bit programs: {why}"));
+    }
     if wrong.is_empty() {
         cli::say("Every kernel does what its version claims, and none grants more than the next newer one.");
         return Ok(ExitCode::SUCCESS);

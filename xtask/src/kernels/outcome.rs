@@ -158,7 +158,7 @@ impl Outcome {
     }
 
     /// All that is wrong with this kernel taken by itself.
-    pub(super) fn problems(&self, quick: bool) -> Vec<String> {
+    pub(super) fn problems(&self, quick: bool, narrow: bool) -> Vec<String> {
         let mut problems = self.faults.clone();
         if !self.done {
             problems.push("the guest did not come to its end".to_owned());
@@ -169,6 +169,12 @@ impl Outcome {
         let mut expected = vec!["rung", "rung, user"];
         if self.rung.identifies() && !quick {
             expected.extend(SUITES.iter().filter(|suite| **suite != "rung"));
+        }
+        if narrow {
+            expected.push("rung, 32 bit");
+        }
+        if narrow && self.rung.identifies() && !quick {
+            expected.push("identity, 32 bit");
         }
         for suite in expected {
             let Some(run) = self.runs.iter().find(|run| run.suite == suite) else {
@@ -212,7 +218,7 @@ guest: done
 ";
 
     fn problems(console: &str) -> Vec<String> {
-        Outcome::read(RUNGS[0], console, Duration::ZERO).problems(false)
+        Outcome::read(RUNGS[0], console, Duration::ZERO).problems(false, false)
     }
 
     #[test]
@@ -259,5 +265,7 @@ guest: done
             assert!(found.iter().any(|found| found.contains(problem)), "{problem}: {found:?}");
         }
         assert!(!problems("").is_empty());
+        let narrow = Outcome::read(RUNGS[0], GOOD, Duration::ZERO).problems(false, true);
+        assert_eq!(narrow, ["6.1: `rung, 32 bit` did not run"]);
     }
 }
