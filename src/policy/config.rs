@@ -15,6 +15,7 @@ mod value;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -85,11 +86,27 @@ struct Places {
     namespaced: Place,
     unidentified: Place,
     /// One for each of the policy's rules.
-    rules: Vec<Place>,
+    rules: Vec<RulePlaces>,
     /// Lists of capabilities, and what has no effect in them.
     lists: Vec<(Place, CapabilitySet, CapabilitySet)>,
     /// The interfaces that `[capabilities]` names.
     interfaces: Vec<(String, Place)>,
+    /// The interfaces that are named alone, and by no `[capabilities]`.
+    singles: Vec<(String, Place)>,
+}
+
+/// The same for one rule.
+#[derive(Debug, Default)]
+struct RulePlaces {
+    rule: Place,
+    /// The keys.
+    matcher: Place,
+    ask: Place,
+    deny: Place,
+    until: Place,
+    /// The capabilities that `allow` and `ask` name, each with its place; not what `*` stands for.
+    allowed: Vec<(Capability, Place)>,
+    asked: Vec<(Capability, Place)>,
 }
 
 #[derive(Debug)]
@@ -123,7 +140,7 @@ impl Parser<'_> {
     fn finish(mut self) -> Result<Policy, PolicyErrors> {
         self.policy.compute();
         if self.sink.is_clean() {
-            self.lint();
+            self.lint(SystemTime::now());
         }
         let Self { sink, mut policy, .. } = self;
         policy.warnings = sink.finish()?;

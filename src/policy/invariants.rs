@@ -1,5 +1,7 @@
 //! What holds for every policy and every client, tried with many of each.
 
+mod effects;
+
 use std::time::{Duration, SystemTime};
 
 use super::eval::NEVER_FOR_APPS;

@@ -113,9 +113,11 @@
 //! [`Policy::json_schema`] lets editors complete and check all of this.
 
 pub mod capability;
+mod compare;
 mod config;
 mod diagnostics;
 mod diff;
+mod effect;
 mod eval;
 mod explain;
 mod file;
@@ -129,6 +131,7 @@ mod rule;
 mod schema;
 mod settings;
 mod verdict;
+mod whom;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

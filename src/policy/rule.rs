@@ -230,20 +230,6 @@ impl<'a> Facts<'a> {
     const ANY_HOST: Facts<'static> =
         Facts { kind: Kind::Host, unit: Unit::Unknown, shared_namespaces: Some(true), uid: None };
 
-    /// Of some application with a label that root alone could have written.
-    const ANY_SYSTEM_LABEL: Facts<'static> = Facts {
-        kind: Kind::Labelled(Label {
-            engine: None,
-            app_id: None,
-            instance_id: None,
-            provenance: Some(Provenance::System),
-            extra: &[],
-        }),
-        unit: Unit::Unknown,
-        shared_namespaces: None,
-        uid: None,
-    };
-
     /// Of an application without a label, of which nothing else is believed either: who got rid of his label may have got
     /// into another unit on the way.
     const SHED: Facts<'static> =
@@ -287,12 +273,6 @@ impl Matcher {
         self.applies(&Facts::ANY_HOST) != Applies::No
     }
 
-    /// Whether it can give something to a label that root alone could have written, and by nothing that the user could
-    /// have made.
-    pub(super) fn can_be_system(&self) -> bool {
-        !self.asks_for_a_unit() && self.applies(&Facts::ANY_SYSTEM_LABEL) != Applies::No
-    }
-
     /// Whether a unit is asked for, which the user's own manager names.
     pub(super) fn asks_for_a_unit(&self) -> bool {
         self.asks(&|fact| matches!(fact, Fact::Unit(_)))
@@ -301,6 +281,11 @@ impl Matcher {
     /// Whether it is about socket pairs of the compositor's own: nobody else's rules give anything to them.
     pub(super) fn asks_for_internal(&self) -> bool {
         self.asks(&|fact| matches!(fact, Fact::Internal(_)))
+    }
+
+    /// Whether something is asked for that only a label can tell.
+    pub(super) fn asks_for_a_label(&self) -> bool {
+        self.asks(&Fact::is_of_a_label)
     }
 
     fn asks(&self, about: &impl Fn(&Fact) -> bool) -> bool {
@@ -313,9 +298,7 @@ impl Matcher {
 
     /// Whether a client without a label may be one that is meant, and have got rid of the label that is asked for.
     pub(super) fn may_have_been_shed(&self, facts: &Facts<'_>) -> bool {
-        matches!(facts.kind, Kind::Namespaced)
-            && self.asks(&Fact::is_of_a_label)
-            && self.applies(&Facts::SHED) != Applies::No
+        matches!(facts.kind, Kind::Namespaced) && self.asks_for_a_label() && self.applies(&Facts::SHED) != Applies::No
     }
 
     /// What is left of it for clients with a label.
@@ -363,7 +346,7 @@ impl Fact {
     }
 
     /// Whether only a label can tell it.
-    fn is_of_a_label(&self) -> bool {
+    pub(super) fn is_of_a_label(&self) -> bool {
         matches!(self, Self::Engine(_) | Self::AppId(_) | Self::InstanceId(_) | Self::Provenance(_) | Self::Extra(..))
     }
 

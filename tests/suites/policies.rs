@@ -10,6 +10,7 @@ use wayland_auth::Policy;
 /// Fewer than these cannot be all; something was not found.
 const MIN_ACCEPTED: usize = 7;
 const MIN_REFUSED: usize = 1;
+const MIN_FILES: usize = 3;
 
 /// What a fence may say beside `toml`, and whether such a block is a policy.
 const MARKS: &[(&str, bool)] = &[("", true), ("should-fail", true), ("cargo", false), ("grants", false)];
@@ -21,7 +22,7 @@ struct Block {
     text: String,
 }
 
-/// Every block marked `toml` in a Markdown file or a doc comment is a policy that is accepted, and one marked
+/// Every block marked `toml` in a Markdown file or a doc comment is a policy that is accepted without a warning, and one marked
 /// `toml,should-fail` is refused. What is no policy says so, and no other mark is known.
 #[test]
 fn t33_every_policy_in_the_documents_is_one() -> Result<(), String> {
@@ -52,7 +53,20 @@ fn t33_every_policy_in_the_documents_is_one() -> Result<(), String> {
     if found { Ok(()) } else { Err("some were not found".into()) }
 }
 
-/// Reads it as a file, with an empty directory for whatever it includes.
+/// Every policy that stands in a file of its own is one too.
+#[test]
+fn every_policy_that_is_shipped_is_one_and_warns_of_nothing() -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no parent")?;
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let names: Vec<_> = listed(root, &["*policy.toml"])?;
+    for name in &names {
+        let text = fs::read_to_string(root.join(name)).map_err(|e| format!("{}: {e}", name.display()))?;
+        read(dir.path(), &text).map_err(|why| format!("{}: {why}", name.display()))?;
+    }
+    if names.len() >= MIN_FILES { Ok(()) } else { Err(format!("some were not found: {names:?}")) }
+}
+
+/// Reads it as a file that warns of nothing, with an empty directory for whatever it includes.
 fn read(dir: &Path, text: &str) -> Result<(), String> {
     let path = dir.join("policy.toml");
     let include = dir.join("policy.d");
@@ -63,15 +77,20 @@ fn read(dir: &Path, text: &str) -> Result<(), String> {
         }
         fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| e.to_string())?;
     }
-    Policy::from_path(&path).map(drop).map_err(|e| e.to_string())
+    let policy = Policy::from_path(&path).map_err(|e| e.to_string())?;
+    policy.warnings().first().map_or(Ok(()), |warning| Err(warning.to_string()))
+}
+
+/// The files of the repository that have such names.
+fn listed(root: &Path, names: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let listed = Command::new("git").args(["ls-files", "-z"]).args(names).current_dir(root).output();
+    let listed = String::from_utf8(listed.map_err(|e| format!("git: {e}"))?.stdout).map_err(|e| e.to_string())?;
+    Ok(listed.split_terminator('\0').map(PathBuf::from).collect())
 }
 
 fn blocks(root: &Path) -> Result<Vec<Block>, String> {
-    let listed = Command::new("git").args(["ls-files", "-z", "*.md", "*.rs"]).current_dir(root).output();
-    let listed = listed.map_err(|e| format!("git: {e}"))?;
-    let names = String::from_utf8(listed.stdout).map_err(|e| e.to_string())?;
     let mut blocks = Vec::new();
-    for name in names.split_terminator('\0').map(PathBuf::from) {
+    for name in listed(root, &["*.md", "*.rs"])? {
         let text = fs::read_to_string(root.join(&name)).map_err(|e| format!("{}: {e}", name.display()))?;
         let is_rust = name.extension().is_some_and(|extension| extension == "rs");
         let mut open: Option<Block> = None;

@@ -1,21 +1,25 @@
 //! What is allowed in a policy, but does not do what it seems to say.
 
+mod rules;
+
+use std::time::SystemTime;
+
 use super::Parser;
 use crate::policy::capability::{Capability, CapabilitySet};
 use crate::policy::diagnostics::{Place, closest, quoted};
 use crate::policy::eval::{NEVER_FOR_APPS, NOT_IN_STAR};
 use crate::policy::interfaces::{built_in_class, built_in_interfaces};
-use crate::policy::settings::UserEvidence;
 use crate::policy::verdict::{DefaultClass, Verdict};
 
 /// How many names or reasons one warning has.
 const MAX_NAMED: usize = 4;
 
 impl Parser<'_> {
-    pub(super) fn lint(&mut self) {
+    /// `now` is when `until` counts.
+    pub(super) fn lint(&mut self, now: SystemTime) {
         self.lint_security_context();
         self.lint_withheld();
-        self.lint_capped_rules();
+        self.lint_rules(now);
         let computed = self.policy.computed.clone();
         let (namespaced, unidentified) = (self.policy.defaults.namespaced.set, self.policy.defaults.unidentified.set);
         self.lint_reduced(DefaultClass::Namespaced, namespaced, &computed.namespaced, self.places.namespaced.clone());
@@ -35,7 +39,7 @@ impl Parser<'_> {
         for (rule, place) in self.policy.rules.iter().zip(&self.places.rules) {
             if rule.matcher.can_be_host() && rule.deny.contains(security_context) {
                 let message = "this rule hides `security-context` from programs on the host";
-                self.sink.warning(place.clone(), message, Some(help.into()));
+                self.sink.warning(place.rule.clone(), message, Some(help.into()));
             }
         }
     }
@@ -48,27 +52,6 @@ impl Parser<'_> {
                 let message = format!("{} is never given to clients of this kind", self.names(lost));
                 self.sink.warning(place, message, None);
             }
-        }
-    }
-
-    /// Rules that give nothing, because the host does not have it.
-    fn lint_capped_rules(&mut self) {
-        if self.policy.trust.user_evidence == UserEvidence::AsWritten {
-            return;
-        }
-        let host = self.policy.defaults.host.set;
-        for (rule, place) in self.policy.rules.iter().zip(&self.places.rules) {
-            let Some(allow) = rule.allow.filter(|allow| !allow.is_empty()) else { continue };
-            if !allow.intersection(host).is_empty() {
-                continue;
-            }
-            let message = if rule.matcher.can_be_system() {
-                "this rule gives nothing to a label that the user's own processes could have written"
-            } else {
-                "this rule gives nothing"
-            };
-            let help = format!("[defaults] host does not have {}", self.names(allow));
-            self.sink.warning(place.clone(), message, Some(help));
         }
     }
 
@@ -92,21 +75,34 @@ impl Parser<'_> {
         self.sink.warning(place, message, Some(reasons.join("\n")));
     }
 
-    /// Interfaces that are probably misspelt.
+    /// Interfaces that are probably misspelt, and single ones that nobody knows.
     fn lint_interfaces(&mut self) {
+        // A version that is not known yet is no mistake.
+        let without_version = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        let near = |interface: &str| {
+            closest(interface, built_in_interfaces().map(|(name, _)| name))
+                .filter(|known| strsim::osa_distance(known, interface) <= 2)
+        };
         for (interface, place) in std::mem::take(&mut self.places.interfaces) {
             if built_in_class(&interface).is_some() {
                 continue;
             }
-            // A version that is not known yet is no mistake.
-            let without_version = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-            let known = closest(&interface, built_in_interfaces().map(|(name, _)| name))
-                .filter(|known| strsim::osa_distance(known, &interface) <= 2)
-                .filter(|known| without_version(known) != without_version(&interface));
-            if let Some(known) = known {
+            if let Some(known) = near(&interface).filter(|known| without_version(known) != without_version(&interface))
+            {
                 let message = format!("no known protocol has the interface {}", quoted(&interface));
                 self.sink.warning(place, message, Some(format!("did you mean `{known}`?")));
             }
+        }
+        for (interface, place) in std::mem::take(&mut self.places.singles) {
+            // By convention, this is the name of a draft: that no table has it is the point of naming it.
+            let draft = interface.starts_with("xx_") && near(&interface).is_none();
+            if draft || built_in_class(&interface).is_some() {
+                continue;
+            }
+            let message = format!("no protocol known to this version has the interface {}", quoted(&interface));
+            let help = near(&interface).map(|known| format!("did you mean `{known}`?"));
+            let own = || format!("if it is right, make it known: [capabilities] my-own = [\"{interface}\"]");
+            self.sink.warning(place, message, Some(help.unwrap_or_else(own)));
         }
     }
 

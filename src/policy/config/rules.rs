@@ -4,7 +4,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::Key;
-use super::{Parser, in_file_order};
+use super::{Parser, RulePlaces, in_file_order};
 use crate::identity::{AppId, InstanceId, InvalidId, Provenance, SandboxEngine, UnitName};
 use crate::policy::capability::CapabilitySet;
 use crate::policy::diagnostics::quoted;
@@ -64,7 +64,17 @@ impl Parser<'_> {
             let mut allow = None;
             let (mut ask, mut deny) = (CapabilitySet::EMPTY, CapabilitySet::EMPTY);
             let (mut until, mut when_denied) = (None, WhenDenied::Hide);
+            let mut places = RulePlaces { rule: self.sink.place(span.clone()), ..RulePlaces::default() };
             for (key, value) in in_file_order(table) {
+                let place = self.sink.place(key.span.clone());
+                match key.name {
+                    "match" => places.matcher = place,
+                    "ask" => (places.ask, places.asked) = (place, self.named(value)),
+                    "allow" => places.allowed = self.named(value),
+                    "deny" => places.deny = place,
+                    "until" => places.until = place,
+                    _ => {}
+                }
                 match key.name {
                     "allow" => allow = Some(self.listed(&key, value).set),
                     "ask" => ask = self.listed(&key, value).set,
@@ -97,7 +107,7 @@ impl Parser<'_> {
                 }
                 let for_labels = matcher.for_labels();
                 self.policy.rules.push(Rule { at, for_labels, matcher, allow, ask, deny, when_denied, until });
-                self.places.rules.push(self.sink.place(span));
+                self.places.rules.push(places);
             }
         }
     }

@@ -60,7 +60,7 @@ impl Parser<'_> {
             return;
         };
         if !self.policy.interfaces.contains_key(interface) {
-            self.places.interfaces.push((interface.to_owned(), self.sink.place(span.clone())));
+            self.places.singles.push((interface.to_owned(), self.sink.place(span.clone())));
         }
         self.policy.names.push(name.into());
         Arc::make_mut(&mut self.policy.interfaces).insert(interface.into(), single);
@@ -161,9 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_probably_misspelt_is_warned_of() {
-        let policy = policy("[defaults]\nsandboxed = ['interface:zwlr_screencopy_manger_v1']");
-        let warning = policy.warnings().iter().find(|w| w.message.contains("no known protocol")).unwrap();
-        assert_eq!(warning.help.as_deref(), Some("did you mean `zwlr_screencopy_manager_v1`?"));
+    fn a_single_interface_that_nobody_knows_is_warned_of_until_the_policy_makes_it_known() {
+        let warnings = |text: &str| -> Vec<_> {
+            let policy = policy(text);
+            policy.warnings().iter().map(|w| (w.line, w.column, w.help.clone().unwrap_or_default())).collect()
+        };
+        let listed = |name: &str| format!("[defaults]\nsandboxed = ['interface:{name}']\n");
+        assert_eq!(
+            warnings(&listed("zwlr_screencopy_manger_v1")),
+            [(2, 14, "did you mean `zwlr_screencopy_manager_v1`?".to_owned())]
+        );
+        let help = "if it is right, make it known: [capabilities] my-own = [\"acme_widget_v1\"]";
+        assert_eq!(warnings(&listed("acme_widget_v1")), [(2, 14, help.to_owned())]);
+        assert_eq!(warnings(&(listed("acme_widget_v1") + "[capabilities]\nmy-own = ['acme_widget_v1']")), []);
+        // The name of a draft.
+        assert_eq!(warnings(&listed("xx_widget_v1")), []);
+        assert_eq!(warnings(&listed("zwlr_screencopy_manager_v1")), []);
     }
 }

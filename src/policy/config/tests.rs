@@ -315,7 +315,7 @@ fn hostile_text_is_survived() {
 fn t22_hiding_security_context_from_the_host_is_a_warning() {
     let w = warnings("[defaults]\nhost = ['layer-shell']");
     assert!(w.len() == 1 && w[0].starts_with("2: programs on the host are not given `security-context`"), "{w:?}");
-    let w = warnings("[[rule]]\nmatch = { unit = 'a.service' }\ndeny = ['*']");
+    let w = warnings("[[rule]]\nmatch = { not = { engine = '*' } }\ndeny = ['*']");
     assert!(w.len() == 1 && w[0].starts_with("1: this rule hides `security-context`"), "{w:?}");
     assert_eq!(warnings("[[rule]]\nmatch = { engine = '*' }\ndeny = ['*']"), [""; 0]);
 }

@@ -8,8 +8,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::Parser;
 use super::single::PREFIX;
-use crate::policy::capability::{BUILT_IN, CapabilitySet};
-use crate::policy::diagnostics::{did_you_mean, quoted};
+use crate::policy::capability::{BUILT_IN, Capability, CapabilitySet};
+use crate::policy::diagnostics::{Place, did_you_mean, quoted};
 use crate::policy::eval::NOT_IN_STAR;
 use crate::policy::interfaces::Class;
 use crate::policy::settings::Listed;
@@ -143,6 +143,16 @@ impl Parser<'_> {
         (set, star)
     }
 
+    /// The capabilities that an array names, each with its place; without `*`, and without what is wrong with it.
+    pub(super) fn named(&self, value: &Spanned<DeValue<'_>>) -> Vec<(Capability, Place)> {
+        let DeValue::Array(array) = value.get_ref() else { return Vec::new() };
+        let named = array.iter().filter_map(|element| match element.get_ref() {
+            DeValue::String(name) => Some((self.policy.capability(name)?, self.sink.place(element.span()))),
+            _ => None,
+        });
+        named.collect()
+    }
+
     fn instead_of_capability(&self, name: &str) -> Option<String> {
         if name == "core" {
             return Some("every client sees the core globals, whatever the policy says".into());
@@ -218,7 +228,6 @@ fn instant(text: &str) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Capability;
 
     #[test]
     fn a_moment_needs_its_offset() {
