@@ -53,12 +53,19 @@ impl Policy {
         patience.takes(1 + one.matcher.size()) && one.says_the_same(other)
     }
 
+    /// The rules of which whoever wrote the one at `at` could know: not those of later files, which are there to take back what
+    /// an earlier one says.
+    fn known_to(&self, at: usize) -> impl Iterator<Item = (usize, &Rule)> {
+        let file = self.rules.get(at).map(|rule| &rule.at.file);
+        self.rules.iter().enumerate().filter(move |(other, rule)| *other <= at || Some(&rule.at.file) == file)
+    }
+
     fn covered(&self, at: usize, kept: &[bool], patience: &mut Patience) -> Option<WithoutEffect> {
         let rule = &self.rules[at];
         if rule.allow.is_none() && rule.deny.is_empty() {
             return Some(WithoutEffect::Empty);
         }
-        let others = || self.rules.iter().enumerate().filter(|(other, _)| *other != at && kept[*other]);
+        let others = || self.known_to(at).filter(|(other, _)| *other != at && kept[*other]);
         let mut by = Vec::new();
         let (mut denied, mut asked) = (rule.deny, rule.ask);
         for (number, other) in others() {
@@ -121,7 +128,7 @@ impl Policy {
         let mut refused = Refused::default();
         let Some(allow) = rule.allow else { return refused };
         let (mut allow, mut ask) = (allow, rule.ask);
-        for (number, other) in self.rules.iter().enumerate() {
+        for (number, other) in self.known_to(at) {
             if patience.is_over() {
                 break;
             }

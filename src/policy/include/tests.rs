@@ -318,3 +318,23 @@ fn a_star_is_any_text_and_hidden_files_are_left_alone() {
         assert_eq!(is_match(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
     }
 }
+
+#[test]
+fn a_later_file_may_take_back_what_an_earlier_one_gives_and_is_told_what_is_taken_already() {
+    let (narrow, wide) = (rule("a", "allow = ['layer-shell']"), rule("*", "deny = ['layer-shell']"));
+    let denied = rule("a", "deny = ['layer-shell']");
+    let cases = [
+        (&narrow, &wide, vec![]),
+        (&denied, &wide, vec![]),
+        (&wide, &narrow, vec!["`layer-shell` has no effect here: `deny` beats `allow`"]),
+        (&wide, &denied, vec!["this rule has no effect"]),
+        (&wide, &wide, vec!["this rule has no effect"]),
+    ];
+    for (main, included, expected) in cases {
+        let dir = Dir::new("include-warnings");
+        let policy = Policy::from_path(&policy(&dir, &format!("{INCLUDING}{main}"), &[("a.toml", included)])).unwrap();
+        let told: Vec<_> =
+            policy.warnings().iter().map(|w| (w.file().ends_with("a.toml"), w.message.as_str())).collect();
+        assert_eq!(told, expected.into_iter().map(|message| (true, message)).collect::<Vec<_>>(), "{main}\n{included}");
+    }
+}
