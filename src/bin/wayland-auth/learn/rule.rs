@@ -55,11 +55,6 @@ pub(super) struct Lesson<'a> {
 impl<'a> Lesson<'a> {
     /// Draws the conclusion. The policy says which capability an interface needs.
     pub(super) fn of(whom: Whom<'a>, record: &'a Record, policy: &'a Policy) -> Self {
-        Self::with(whom, record, policy, single_interfaces_have_names())
-    }
-
-    /// The same; `single` is whether a rule can name an interface by itself.
-    fn with(whom: Whom<'a>, record: &'a Record, policy: &'a Policy, single: bool) -> Self {
         let mut by_capability = BTreeMap::<Capability, Vec<(&str, Seen)>>::new();
         for (interface, seen) in record.interfaces() {
             if let Some(capability) = policy.class_of(interface).capability() {
@@ -79,7 +74,7 @@ impl<'a> Lesson<'a> {
             }
             // What nobody knows has nothing in common.
             let whole = used.len() == announced.len() && capability != Capability::UNCLASSIFIED;
-            if whole || !single {
+            if whole {
                 let more = policy.interfaces_of(capability).chain(announced.iter().map(|(name, _)| *name));
                 let mut more: Vec<String> = more.map(str::to_owned).filter(|name| !used.contains(name)).collect();
                 more.sort();
@@ -187,12 +182,6 @@ impl<'a> Lesson<'a> {
     }
 }
 
-/// Whether a rule can name an interface by itself.
-fn single_interfaces_have_names() -> bool {
-    Policy::parse("", "[[rule]]\nmatch = { engine = \"a\" }\nallow = [\"interface:zwlr_screencopy_manager_v1\"]\n")
-        .is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,12 +215,6 @@ mod tests {
 
     #[test]
     fn what_is_used_in_part_is_given_by_the_interfaces_name() {
-        let policy = Policy::built_in();
-        let words = |globals: &[(&str, bool)]| -> Vec<String> {
-            let record = record(globals);
-            let lesson = Lesson::with(Whom { engine: None, app_id: None }, &record, &policy, true);
-            lesson.allow.into_iter().map(|entry| entry.word).collect()
-        };
         let (one, twin) = ("zwlr_data_control_manager_v1", "ext_data_control_manager_v1");
         assert_eq!(words(&[(one, true)]), ["clipboard-manager"]);
         assert_eq!(words(&[(one, true), (twin, true)]), ["clipboard-manager"]);

@@ -169,6 +169,10 @@ fn a_rule_that_gives_no_more_than_a_wider_one_is_a_warning() {
     );
     none(&(narrow.clone() + &rule("engine = 'e'", "allow = ['layer-shell']")));
     none(&(narrow.clone() + wide.trim_end() + "\nuntil = 9999-01-01T00:00:00Z\n"));
+    // Whoever is asked for his unit is given no more than the host has, even by a label of root's.
+    let unit = rule("any = [{ engine = 'e' }, { engine = '*', unit = 'u.service' }]", ALLOW);
+    let capped = warnings(&format!("{HOST}{}{unit}", rule("engine = 'e', provenance = 'system'", ALLOW)));
+    assert!(capped.len() == 1 && capped[0].starts_with("6:1: this rule gives nothing"), "{capped:?}");
     // It keeps from the defaults what it leaves out, where it is not known whether it applies.
     none(&format!("[defaults]\nsandboxed = ['layer-shell']\n{narrow}{wide}"));
     one(&format!("[defaults]\nsandboxed = ['screen-capture']\n{narrow}{wide}"));

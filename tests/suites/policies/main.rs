@@ -1,16 +1,23 @@
 //! Every TOML block of the documents is what it says to be.
 
+mod schema;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use schema::Schema;
 use wayland_auth::Policy;
 
 /// Fewer than these cannot be all; something was not found.
 const MIN_ACCEPTED: usize = 7;
 const MIN_REFUSED: usize = 1;
 const MIN_FILES: usize = 3;
+const MIN_CHECKED: usize = 200;
+
+/// Longer policies are taken as they are, and not word by word.
+const MAX_LENGTH: usize = 4096;
 
 /// What a fence may say beside `toml`, and whether such a block is a policy.
 const MARKS: &[(&str, bool)] = &[("", true), ("should-fail", true), ("cargo", false), ("grants", false)];
@@ -64,6 +71,33 @@ fn every_policy_that_is_shipped_is_one_and_warns_of_nothing() -> Result<(), Stri
         read(dir.path(), &text).map_err(|why| format!("{}: {why}", name.display()))?;
     }
     if names.len() >= MIN_FILES { Ok(()) } else { Err(format!("some were not found: {names:?}")) }
+}
+
+/// What is a policy is valid by the schema: those in the documents, those that are shipped, and the seeds of the fuzzer.
+#[test]
+fn every_policy_is_valid_by_the_schema() -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no parent")?;
+    let schema = Schema::new()?;
+    let mut texts: Vec<_> = blocks(root)?.into_iter().map(|block| (block.place, block.text)).collect();
+    for name in listed(root, &["*policy.toml", "fuzz/seeds/policy/*"])? {
+        // Some seeds are no text.
+        let text = fs::read(root.join(&name)).map_err(|e| format!("{}: {e}", name.display()))?;
+        texts.extend(String::from_utf8(text).ok().map(|text| (name.display().to_string(), text)));
+    }
+    let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let mut checked = 0;
+    for (place, text) in texts {
+        // Only from a file, a policy may include others.
+        if read(dir.path(), &text).is_ok() {
+            schema.check(&text).map_err(|why| format!("{place}: {why}"))?;
+        }
+        if text.len() > MAX_LENGTH {
+            continue;
+        }
+        checked += schema::check_with_less(&schema, &text).map_err(|why| format!("{place}: {why}"))?;
+    }
+    println!("{checked} policies");
+    if checked >= MIN_CHECKED { Ok(()) } else { Err(format!("only {checked} were found")) }
 }
 
 /// Reads it as a file that warns of nothing, with an empty directory for whatever it includes.
