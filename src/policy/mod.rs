@@ -98,6 +98,21 @@
 //! `allow` leaves out, is taken from `namespaced` and `unidentified` as well;
 //! [`Policy::warnings`] says when that happens.
 //!
+//! # Warnings
+//!
+//! [`Policy::warnings`] says what a policy seems to say and does not do, with the place and the reason:
+//!
+//! * a rule that says nothing, that is repeated, or that follows from others which apply to all of its clients;
+//! * a word in `allow` or `ask` that a `deny` or `ask` for all of these clients beats; not one that `*` stands for;
+//! * a `match` that contradicts itself, `ask` where there is no application ID that an answer could hold for, `until` in the past;
+//! * what a rule gives and `[defaults] host` does not have, unless it is for `provenance = "system"`;
+//! * a `deny` by `unit` that a program on the host evades by starting itself again in another unit. To fail to be identified
+//!   evades nothing: see above;
+//! * `interface:NAME` that no known protocol has, unless `[capabilities]` names it or it begins with `xx_`, as drafts do.
+//!
+//! No warning is given of a rule because of a file that is included later: it is there to take something back. What would take
+//! too long to prove is not warned of.
+//!
 //! # More than one file
 //!
 //! ```toml

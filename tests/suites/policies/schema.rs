@@ -93,9 +93,9 @@ impl Schema {
             }
             "additionalProperties" => {
                 let known = keywords.get("properties");
-                let more =
+                let mut more =
                     object.into_iter().flatten().filter(|(key, _)| known.and_then(|known| known.get(key)).is_none());
-                more.map(|(key, value)| self.valid(of, value, &format!("{path}.{key}"))).collect()
+                more.try_for_each(|(key, value)| self.valid(of, value, &format!("{path}.{key}")))
             }
             _ => Err(format!("the keyword `{keyword}` is not known to this test")),
         }
