@@ -17,15 +17,18 @@
 //! ```
 //!
 //! All commands of a block are run by one shell, in a new directory and a cgroup of their own. There they have `wayland-auth`
-//! in their `PATH`, and with a demo compositor its `WAYLAND_DISPLAY`, and its audit log as the file `audit.jsonl`.
+//! and the tests' client `capturer` in their `PATH`, and with a demo compositor its `WAYLAND_DISPLAY`, and its audit log as the file `audit.jsonl`.
 
 use std::collections::BTreeMap;
 
 use crate::{Context, Outcome, ensure};
 
 /// The documents that have transcripts, by their paths in the workspace.
-pub const DOCUMENTS: &[(&str, &str)] =
-    &[("README.md", include_str!("../../README.md")), ("docs/tool.md", include_str!("../../docs/tool.md"))];
+pub const DOCUMENTS: &[(&str, &str)] = &[
+    ("README.md", include_str!("../../README.md")),
+    ("docs/tool.md", include_str!("../../docs/tool.md")),
+    ("docs/live.md", include_str!("../../docs/live.md")),
+];
 
 /// A document's text by its path.
 ///

@@ -13,6 +13,7 @@ const TESTS: &[Test] = &[
     ("check_and_explain_read_included_files", Needs::Nothing, included_files),
     ("check_counts_warnings_and_strict_refuses_them", Needs::Nothing, check_and_warnings),
     ("explain_says_why_and_what_would_change_it", Needs::Nothing, explain_says_why),
+    ("explain_tells_what_is_asked_for_and_what_is_empty_apart", Needs::Nothing, explain_tells_standings_apart),
     ("explain_has_a_status_for_scripts", Needs::Nothing, explain_has_a_status),
     ("t26_what_is_asked_for_is_escaped_in_the_answer", Needs::Nothing, answers_are_escaped),
 ];
@@ -150,6 +151,28 @@ fn explain_says_why(world: &World) -> Outcome {
     let allowed: Vec<_> = allowed.iter().filter(|c| c["allowed"] == true).map(|c| &c["capability"]).collect();
     ensure_eq!(allowed, [&json!("output-info")]);
     ensure_eq!(value["rules"].as_array().map(Vec::len), Some(2));
+    Ok(())
+}
+
+fn explain_tells_standings_apart(world: &World) -> Outcome {
+    let policy = "[[rule]]\nmatch = { engine = 'org.flatpak' }\nask = ['screen-capture']\ndeny = ['virtual-keyboard']\n\
+                  when-denied = 'empty'\n";
+    let (_, path) = file(world, &format!("[defaults]\nhost = ['*']\n{policy}"))?;
+    let game = ["explain", "--policy", &path, "--engine", "flatpak", "--app-id", "org.example.Game"];
+    let (_, out, _) = answer(&game)?;
+    ensure!(out.contains("applies; allows nothing; asks for screen-capture; denies virtual-keyboard"), "{out}");
+    let heads: Vec<_> = out.lines().filter(|line| line.ends_with(':')).collect();
+    ensure_eq!(heads, ["allowed:", "ask:", "empty:", "denied:"]);
+    for (capability, standing) in [("screen-capture", "ask"), ("virtual-keyboard", "empty"), ("layer-shell", "denied")]
+    {
+        let one = [&game[..], &["--global", capability]].concat();
+        let (status, out, _) = answer(&one)?;
+        // Only what is allowed is given.
+        ensure_eq!(status, Some(1), "{capability}");
+        ensure!(out.contains(&format!("{capability}: {standing}: ")), "{out}");
+        let (_, value) = json_of(&[&one[..], &["--json"]].concat())?;
+        ensure!(value.to_string().contains(&format!("\"standing\":\"{standing}\"")), "{value}");
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use wayland_auth::identity::{
     AppId, AppIdentity, Comparison, HostIdentity, InstanceId, InternalTag, InvalidId, Namespaces, Provenance, Reason,
     SandboxEngine, UnitName,
 };
-use wayland_auth::policy::{Capability, CapabilitySet, RuleMatch};
+use wayland_auth::policy::{Capability, CapabilitySet, RuleMatch, Standing};
 use wayland_auth::{Identity, Policy, Verdict};
 
 use crate::failure::{FAILED, Failure, UNANSWERED};
@@ -182,15 +182,20 @@ impl Answer<'_> {
         }
         let mut text = format!("{}\n", self.identity);
         self.write_rules(&mut text);
-        for (word, wanted) in [("allowed", true), ("denied", false)] {
-            let _ = writeln!(text, "{word}:");
-            let described = self.verdict.describe(self.policy);
-            let mut any = false;
-            for (name, _, because) in described.iter().filter(|(_, allowed, _)| *allowed == wanted) {
-                let _ = writeln!(text, "  {name:<27} {because}");
-                any = true;
+        // What few policies have is only mentioned where it is there.
+        for (standing, always) in
+            [(Standing::Allowed, true), (Standing::Ask, false), (Standing::Empty, false), (Standing::Denied, true)]
+        {
+            let those: Vec<_> = self.policy.capabilities().filter(|c| self.verdict.standing(*c) == standing).collect();
+            if those.is_empty() && !always {
+                continue;
             }
-            if !any {
+            let _ = writeln!(text, "{}:", standing.as_str());
+            for capability in &those {
+                let name = self.policy.capability_name(*capability);
+                let _ = writeln!(text, "  {name:<27} {}", self.verdict.reason(*capability));
+            }
+            if those.is_empty() {
                 text.push_str("  nothing\n");
             }
         }
@@ -208,6 +213,9 @@ impl Answer<'_> {
             if let Some(allow) = rule.allow {
                 let _ = write!(text, "; allows {}", self.names(allow));
             }
+            if !rule.ask.is_empty() {
+                let _ = write!(text, "; asks for {}", self.names(rule.ask));
+            }
             if !rule.deny.is_empty() {
                 let _ = write!(text, "; denies {}", self.names(rule.deny));
             }
@@ -217,7 +225,7 @@ impl Answer<'_> {
 
     fn write_one(&self, text: &mut String, word: &str, capability: Capability) {
         let name = self.policy.capability_name(capability);
-        let verdict = if self.verdict.allows(capability) { "allowed" } else { "denied" };
+        let verdict = self.verdict.standing(capability).as_str();
         let needs = if word == name { String::new() } else { format!(" (needs {name})") };
         let _ = writeln!(text, "{word}{needs}: {verdict}: {}", self.verdict.reason(capability));
         if let Some(remedy) = self.policy.remedy(self.identity, self.verdict, capability) {
@@ -229,6 +237,7 @@ impl Answer<'_> {
         json!({
             "capability": self.policy.capability_name(capability),
             "allowed": self.verdict.allows(capability),
+            "standing": self.verdict.standing(capability).as_str(),
             "because": self.verdict.reason(capability).to_string(),
             "remedy": self.policy.remedy(self.identity, self.verdict, capability),
         })
@@ -240,6 +249,7 @@ impl Answer<'_> {
             "label": rule.label,
             "certain": rule.certain,
             "allow": rule.allow.map(|set| self.listed(set)),
+            "ask": self.listed(rule.ask),
             "deny": self.listed(rule.deny),
         })
     }

@@ -12,6 +12,9 @@ use wayland_auth_tests::{Context, Needs, Outcome, Test, World, ensure};
 const TESTS: &[Test] = &[
     ("transcripts_of_the_readme_are_what_happens", Needs::Program("grim"), |world| replay(world, "README.md")),
     ("transcripts_of_the_tool_are_what_happens", Needs::Program("grim"), |world| replay(world, "docs/tool.md")),
+    ("transcripts_of_a_running_compositor_are_what_happens", Needs::Program("grim"), |world| {
+        replay(world, "docs/live.md")
+    }),
     ("every_document_with_transcripts_is_replayed", Needs::Nothing, all_are_here),
     ("transcript_that_is_not_what_happens_fails", Needs::Nothing, what_is_not_so_fails),
 ];

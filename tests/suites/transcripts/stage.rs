@@ -40,6 +40,7 @@ pub(crate) fn run(world: &World, stage: &Stage, steps: &[Step]) -> Result<Vec<St
     }
     let bin = world.new_dir()?;
     symlink(named("WAYLAND_AUTH_TOOL")?, bin.join("wayland-auth")).context("a link to the tool")?;
+    symlink(env!("CARGO_BIN_EXE_capturer"), bin.join("capturer")).context("a link to the client")?;
     let demo = stage.demo.as_ref().map(|policy| start_demo(&dir, policy)).transpose()?;
 
     // What a background job prints late must not be waited for: a file has no end to wait for.

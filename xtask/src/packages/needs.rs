@@ -72,6 +72,7 @@ pub(super) const NEEDS: &[Need] = &[
         Purpose::Test,
         ["libwayland-dev", "wayland-devel", "wayland", "wayland-devel", "wayland-dev"],
     ),
+    need(Probe::Program("setfattr"), Purpose::Test, ["attr"; 5]),
     need(Probe::Program("firejail"), Purpose::Test, ["firejail"; 5]),
     need(
         Probe::Program("systemd-nspawn"),

@@ -172,7 +172,7 @@ pub(crate) fn grants(args: &GrantsArgs) -> Result<ExitCode, Failure> {
         output::print_json(&grants.iter().filter_map(as_json).collect());
     } else {
         let lines: Vec<_> = grants.iter().filter_map(as_json).map(|grant| line(&grant)).collect();
-        output::print(lines.join("\n"));
+        output::print(if lines.is_empty() { "no grants".to_owned() } else { lines.join("\n") });
     }
     Ok(ExitCode::SUCCESS)
 }
