@@ -38,6 +38,17 @@ pub struct Options {
     #[arg(long, value_name = "LINES", default_value_t = wayland_auth::audit::Rate::default().burst)]
     pub audit_burst: u32,
 
+    /// Keep answers that hold for good in this file [default: wayland-auth/grants.toml in XDG_STATE_HOME or ~/.local/state;
+    /// none as root].
+    ///
+    /// A file that is not in order ends the compositor before it starts, and is left as it is.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// Keep no answer for good, and take none up: answers end with the compositor at the latest.
+    #[arg(long, conflicts_with = "state")]
+    pub without_state: bool,
+
     /// FOR MEASURING ONLY: insert clients without asking who they are.
     ///
     /// Every client is then unidentified and may do nothing but what is open to all. It exists so that a benchmark

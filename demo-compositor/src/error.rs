@@ -13,6 +13,9 @@ pub enum StartError {
     /// The policy has errors. The text is the whole report: file, line and column of each.
     #[error("{0}")]
     Policy(String),
+    /// What was answered for good cannot be read. To go on without it could allow what somebody denied.
+    #[error("cannot take up the answers that hold for good (mend or move their file, or use `--without-state`)")]
+    State(#[source] Box<wayland_auth::policy::StateError>),
     /// The audit log cannot be written.
     #[error("cannot open the audit log `{}`", .path.display())]
     #[non_exhaustive]
@@ -62,7 +65,7 @@ impl StartError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Policy(_) | Self::NoWinit => 2,
+            Self::Policy(_) | Self::State(_) | Self::NoWinit => 2,
             _ => 1,
         }
     }

@@ -40,6 +40,7 @@ mod security_context;
 mod shell;
 mod signals;
 mod state;
+mod state_file;
 
 pub use self::{
     cli::{BackendChoice, InvalidSize, Options, OutputSize},

@@ -26,6 +26,7 @@ use crate::{
     render::{Backend, Headless},
     runtime_dir, signals,
     state::State,
+    state_file,
 };
 
 /// So many failures of the event loop in a row are no accident.
@@ -56,6 +57,7 @@ pub fn run_with(options: Options, globals: impl FnOnce(&DisplayHandle, &Policy))
     for line in authenticator.support().to_string().lines() {
         tracing::info!("{line}");
     }
+    state_file::take_up(&authenticator, &options)?;
     let audit = match options.audit {
         Some(path) => match Sink::append_to(&path) {
             Ok(sink) => Audit::with_rate(&authenticator, sink, Rate::burst(options.audit_burst)),

@@ -96,6 +96,27 @@ fn a_policy_that_is_not_there_gives_status_2() {
     assert!(stderr(&output).contains("/nonexistent/policy.toml"), "{}", stderr(&output));
 }
 
+/// Root may run with the HOME of somebody else: nothing is taken from there, or put there.
+#[test]
+fn answers_of_a_home_hold_for_its_user_and_not_for_root() {
+    let directory = runtime_dir();
+    let state = directory.path().join("state/wayland-auth");
+    std::fs::create_dir_all(&state).unwrap();
+    support::write_policy(&state.join("grants.toml"), "broken");
+    let start = |arguments: &[&str]| {
+        let mut command = compositor(directory.path());
+        command.arg("--backend=headless").args(arguments).args(["--", "true"]).output().unwrap()
+    };
+    let by_default = start(&[]);
+    let status = if rustix::process::geteuid().is_root() { 0 } else { 2 };
+    assert_eq!(by_default.status.code(), Some(status), "{}", stderr(&by_default));
+    // What is asked for by name counts for everybody.
+    let named = start(&["--state", state.join("grants.toml").to_str().unwrap()]);
+    assert_eq!(named.status.code(), Some(2), "{}", stderr(&named));
+    assert_eq!(start(&["--without-state"]).status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(state.join("grants.toml")).unwrap(), "broken");
+}
+
 #[test]
 fn bad_arguments_give_status_2() {
     for arguments in [&["--size", "0x5"][..], &["--size", "big"], &["--backend", "x"], &["--nonsense"], &["stray"]] {

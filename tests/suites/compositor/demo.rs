@@ -54,8 +54,22 @@ impl Demo {
         policy: Option<&str>,
         arguments: &[&str],
     ) -> Result<Self, String> {
+        Self::with_command(world, variable, policy, |command| {
+            command.args(arguments);
+        })
+    }
+
+    /// The same, with whatever else a test does to the command.
+    pub(crate) fn with_command(
+        world: &World,
+        variable: &str,
+        policy: Option<&str>,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self, String> {
         let dir = runtime_dir(world)?;
-        let mut running = Running::start(command(variable, &dir, policy)?.args(arguments))?;
+        let mut command = command(variable, &dir, policy)?;
+        change(&mut command);
+        let mut running = Running::start(&mut command)?;
         running.wait_for("WAYLAND_DISPLAY", |out| out.ends_with(b"\n"))?;
         let line = String::from_utf8_lossy(running.out()).into_owned();
         let name = line.strip_prefix("WAYLAND_DISPLAY=").and_then(|name| name.strip_suffix('\n'));
@@ -199,15 +213,20 @@ fn command(variable: &str, dir: &Path, policy: Option<&str>) -> Result<Command, 
 
 /// Starts it with a policy that it cannot use, and waits for its end.
 pub(crate) fn start_in_vain(world: &World, policy: &str) -> Result<Finished, String> {
+    start_in_vain_with(world, policy, &[])
+}
+
+/// The same, with further arguments.
+pub(crate) fn start_in_vain_with(world: &World, policy: &str, arguments: &[&str]) -> Result<Finished, String> {
     let dir = runtime_dir(world)?;
-    let finished = finish(&mut command("WAYLAND_AUTH_DEMO", &dir, Some(policy))?)?;
+    let finished = finish(command("WAYLAND_AUTH_DEMO", &dir, Some(policy))?.args(arguments))?;
     ensure!(!dir.join("wayland-1").exists(), "a socket is left");
     Ok(finished)
 }
 
 /// A runtime directory, and no session around it.
 fn environment(command: &mut Command, dir: &Path) {
-    command.env("XDG_RUNTIME_DIR", dir).stdin(Stdio::null());
+    command.env("XDG_RUNTIME_DIR", dir).env("XDG_STATE_HOME", dir.join("state")).stdin(Stdio::null());
     for variable in ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY", "WAYLAND_DEBUG", "RUST_LOG"] {
         command.env_remove(variable);
     }

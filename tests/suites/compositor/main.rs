@@ -12,6 +12,7 @@ mod flatpak;
 mod globals;
 mod grants;
 mod identities;
+mod kept;
 mod limits;
 mod live;
 mod notice;
@@ -135,6 +136,20 @@ const TESTS: &[Test] = &[
         grants::grant_reaches_a_connected_client_and_nobody_else,
     ),
     ("agent_answers_for_the_user_and_is_a_no_when_it_is_gone", Needs::Nothing, grants::agent_answers_for_the_user),
+    (
+        "t35_answer_for_good_outlives_the_compositor_and_can_be_revoked",
+        Needs::Nothing,
+        kept::answer_for_good_outlives_the_compositor,
+    ),
+    ("answers_for_good_are_in_the_users_own_place", Needs::Nothing, kept::answers_are_in_the_users_own_place),
+    (
+        "t33_broken_file_of_answers_is_refused_and_left_as_it_is",
+        Needs::Nothing,
+        kept::broken_file_is_refused_and_left_as_it_is,
+    ),
+    ("nothing_is_for_good_where_there_is_no_place_for_it", Needs::Nothing, kept::nothing_is_for_good_without_a_place),
+    ("grant_for_a_time_ends_by_itself", Needs::Nothing, kept::grant_for_a_time_ends_by_itself),
+    ("t35_rule_ends_at_its_time_for_a_connected_client", Needs::Nothing, kept::rule_ends_at_its_time),
     ("revoke_can_disconnect", Needs::Nothing, grants::revoke_can_disconnect),
     (
         "t27_grants_that_cannot_be_are_refused_with_a_reason",

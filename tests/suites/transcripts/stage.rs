@@ -97,7 +97,8 @@ fn start_demo(dir: &Path, policy: &str) -> Result<(Group, String), String> {
     let mut command = Command::new(named("WAYLAND_AUTH_DEMO")?);
     command.args(["--backend", "headless", "--size", "320x200", "--policy", policy, "--audit", "audit.jsonl"]);
     command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
-    command.env("XDG_RUNTIME_DIR", dir).stderr(File::create(dir.join(".demo")).context("the demo's log")?);
+    command.env("XDG_RUNTIME_DIR", dir).env("XDG_STATE_HOME", dir.join(".state"));
+    command.stderr(File::create(dir.join(".demo")).context("the demo's log")?);
     for variable in ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "WAYLAND_DEBUG", "DISPLAY", "RUST_LOG"] {
         command.env_remove(variable);
     }

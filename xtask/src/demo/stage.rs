@@ -221,7 +221,7 @@ impl Stage {
 
 /// An environment that leads to our compositor and no other.
 fn clean(command: &mut Command, runtime_dir: &Path) {
-    command.env("XDG_RUNTIME_DIR", runtime_dir);
+    command.env("XDG_RUNTIME_DIR", runtime_dir).env("XDG_STATE_HOME", runtime_dir.join("state"));
     for name in ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY", "WAYLAND_DEBUG"] {
         command.env_remove(name);
     }
