@@ -20,6 +20,7 @@ mod peers;
 mod programs;
 mod robustness;
 mod running;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -150,6 +151,10 @@ const TESTS: &[Test] = &[
     ("nothing_is_for_good_where_there_is_no_place_for_it", Needs::Nothing, kept::nothing_is_for_good_without_a_place),
     ("grant_for_a_time_ends_by_itself", Needs::Nothing, kept::grant_for_a_time_ends_by_itself),
     ("t35_rule_ends_at_its_time_for_a_connected_client", Needs::Nothing, kept::rule_ends_at_its_time),
+    ("agent_asks_in_the_terminal", Needs::Nothing, terminal::agent_asks_in_the_terminal),
+    ("agent_that_ends_while_it_asks_is_a_no", Needs::Nothing, terminal::agent_that_ends_while_it_asks_is_a_no),
+    ("what_is_typed_ahead_answers_nothing", Needs::Nothing, terminal::what_is_typed_ahead_answers_nothing),
+    ("clients_that_come_and_go_are_shown", Needs::Nothing, terminal::clients_that_come_and_go_are_shown),
     ("revoke_can_disconnect", Needs::Nothing, grants::revoke_can_disconnect),
     (
         "t27_grants_that_cannot_be_are_refused_with_a_reason",

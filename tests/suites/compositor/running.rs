@@ -65,9 +65,20 @@ impl Stream {
 impl Running {
     /// Starts it.
     pub(crate) fn start(command: &mut Command) -> Result<Self, String> {
+        Self::start_with(command, None)
+    }
+
+    /// The same with another standard output, which then is not read here.
+    pub(crate) fn start_with(command: &mut Command, out: Option<Stdio>) -> Result<Self, String> {
         let name = format!("{command:?}");
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context(&name)?;
-        let out = Stream::new(child.stdout.take().context("no standard output")?);
+        command.stdout(out.unwrap_or_else(Stdio::piped)).stderr(Stdio::piped());
+        let mut child = command.spawn().context(&name)?;
+        // Its descriptors are its own: a terminal is closed when it ends.
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let out = match child.stdout.take() {
+            Some(out) => Stream::new(out),
+            None => Stream::new(std::io::empty()),
+        };
         let err = Stream::new(child.stderr.take().context("no standard error")?);
         Ok(Self { name, child, out, err })
     }
