@@ -97,9 +97,8 @@ impl Labels {
         loop {
             match events.next() {
                 Ok(event) if event.events().contains(inotify::ReadFlags::QUEUE_OVERFLOW) => {
-                    // It may have been any of them.
+                    // It may have been any of them: all are looked at, and nothing is missed.
                     changed.clients.extend(self.by_client.keys());
-                    changed.missed = Some("too much happened at once".to_owned());
                 }
                 Ok(event) if event.events().contains(inotify::ReadFlags::IGNORED) => {
                     // The directory is gone, and its watch with it: the number may be given to another.
@@ -121,5 +120,84 @@ impl Labels {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, Permissions};
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// A directory of a test's own.
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("wayland-auth-labels-{}-{name}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn touch(directory: &Path) {
+        fs::set_permissions(directory, Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn t35_when_too_much_happens_at_once_everybody_is_looked_at() {
+        let dir = Dir::new("overflow");
+        let mut labels = Labels::new().unwrap();
+        let [one, two, three] = ["one", "two", "three"].map(|name| dir.0.join(name));
+        let serials = [1, 2, 3].map(ClientSerial::new);
+        for (path, serial) in [&one, &two, &three].into_iter().zip(serials) {
+            fs::create_dir(path).unwrap();
+            labels.watch(serial, File::open(path).unwrap().as_fd()).unwrap();
+        }
+        touch(&one);
+        touch(&two);
+        let few = labels.read();
+        assert_eq!((few.clients, few.missed), (BTreeSet::from([serials[0], serials[1]]), None));
+
+        // The same event twice in a row counts once.
+        let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        for _ in 0..=limit.trim().parse::<usize>().unwrap() / 2 {
+            touch(&one);
+            touch(&two);
+        }
+        // There is no room for this one.
+        touch(&three);
+        let all = labels.read();
+        assert_eq!((all.clients, all.missed), (BTreeSet::from(serials), None));
+        assert!(labels.read().clients.is_empty());
+    }
+
+    #[test]
+    fn what_happens_to_a_directory_is_of_all_that_are_below_it() {
+        let dir = Dir::new("shared");
+        let mut labels = Labels::new().unwrap();
+        let serials = [1, 2].map(ClientSerial::new);
+        for serial in serials {
+            labels.watch(serial, File::open(&dir.0).unwrap().as_fd()).unwrap();
+        }
+        touch(&dir.0);
+        assert_eq!(labels.read().clients, BTreeSet::from(serials));
+        // One goes, the other is still watched; with the last of them the watch ends.
+        labels.keep(|client| client == serials[1]);
+        touch(&dir.0);
+        assert_eq!(labels.read().clients, BTreeSet::from([serials[1]]));
+        labels.keep(|_| false);
+        touch(&dir.0);
+        assert!(labels.read().clients.is_empty());
+        assert!(labels.by_watch.is_empty() && labels.by_client.is_empty());
     }
 }
