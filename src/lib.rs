@@ -4,7 +4,28 @@
 //! name that its sandbox engine wrote there ([`identity`]); a policy says what that application
 //! may do (`policy`); and the compositor shows each client its own globals (`wayland`).
 //!
-//! Modules import one way: `wayland → policy → identity → cgroup → peer → sys`. Everything up to
+//! # Where to begin
+//!
+//! * A compositor: the module `wayland` has the few lines that it takes, and says what happens when rights change.
+//! * Further, each for itself: `source` (calloop event sources), `ask` (uses that wait for somebody's answer), `protocol`
+//!   (clients learn who they are held for; panels and tools list them and grant), `audit` (a log of it all).
+//! * Whoever writes a policy: `policy` has all of its keys.
+//! * A portal, a D-Bus service: [`Resolver`] says who connected, without Wayland. Turn the default features off.
+//!
+//! # Cargo features
+//!
+//! | feature | modules | default |
+//! |---|---|---|
+//! | `policy` | `policy` | yes |
+//! | `wayland` | `wayland`, `ask` | yes |
+//! | `calloop` | `source` | yes |
+//! | `protocol` | `protocol`: its globals | |
+//! | `protocol-client` | `protocol::client` | |
+//! | `audit` | `audit` | |
+//! | `smithay` | `SandboxContext::from_smithay` | |
+//! | `serde` | `Serialize` for identities, evidence and verdicts | |
+//!
+//! Modules import one way: `protocol → ask, audit → wayland → policy → identity → cgroup → peer → sys`. Everything up to
 //! `identity` builds without Wayland.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -44,5 +65,11 @@ pub use identity::{Identified, Identity, Resolver};
 pub use policy::{Capability, CapabilitySet, Policy, Verdict};
 #[cfg(feature = "wayland")]
 pub use wayland::{
-    Authenticator, ClientAuth, Event, HasClientAuth, OverLimit, RefusedBind, SandboxContext, allow, auth_of,
+    Authenticator, ClientAuth, Event, HasClientAuth, OverLimit, RefusedBind, SandboxContext, allow, allow_interface,
+    auth_of,
 };
+
+/// The README's examples, as tests.
+#[cfg(all(doctest, feature = "audit", feature = "calloop", feature = "protocol"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -33,7 +33,8 @@
 //! | `bind-hidden` | a client was killed because it bound a global that is hidden from it | `interface`, `version`, `name` |
 //! | `bind-refused` | the same for any other bind that is none: of no global, or under another's interface | the same |
 //! | `use-denied` | a client that sees a global may not use it, or not any more | `capability`, `standing`, `because` |
-//! | `rights` | a client may do more or less than before | `cause`: `policy`, `expiry`, `state-file`, or `grant` or `revoke` with the number of that in `grant`; `changes`: by name, each with `before`, `now` and `because` |
+//! | `rights` | a client may do more or less than before | `cause`: `policy`, `expiry`, `state-file`, `relabel`, or `grant` or `revoke` with the number of that in `grant`; `changes`: by name, each with `before`, `now` and `because` |
+//! | `relabelled` | the labels of a client's directories say somebody else: it may do what both may | `now`: who that is |
 //! | `granted` | somebody gave an application something, or took it from it, beside the policy | `grant`: its number; `grantee`: an `engine`, an `app-id` and perhaps an `instance-id`; `capability`; `answer`: `allow` or `deny`; `lifetime`: `session`, `always`, or `connection` with its number in `connection`; `expires`: in seconds since 1970 |
 //! | `expired` | the time of a grant is over | the same |
 //! | `revoked` | a grant was taken back, or its connection is closed, or another took its place | `grant`; `grantee`; `capability`; `answer`; `lifetime`; `expires`; `by`: `command`, `disconnect` or `another` |

@@ -2,8 +2,8 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use wayland_auth::policy::{Capability, Policy};
-//! use wayland_auth::wayland::{allow, Authenticator, ClientAuth};
+//! use wayland_auth::policy::Policy;
+//! use wayland_auth::wayland::{allow_interface, Authenticator, ClientAuth};
 //! use wayland_server::backend::ClientData;
 //!
 //! #[derive(Default)]
@@ -19,9 +19,17 @@
 //! let auth = authenticator.identify(&stream);
 //! dh.insert_client(stream, Arc::new(ClientState { auth }))?;
 //! // For each privileged global, the filter that its constructor takes:
-//! let filter = allow::<ClientState>(Capability::SCREEN_CAPTURE);
+//! let filter = allow_interface::<ClientState>("zwlr_screencopy_manager_v1");
 //! # let _ = filter; Ok(()) }
 //! ```
+//!
+//! * Where a constructor takes no filter, [`gate_global!`](crate::gate_global) stands in. A global without either is visible to
+//!   everybody.
+//! * [`allow`] goes by a capability that the compositor names itself, whatever the policy says about the interface.
+//! * `source::AuthenticatedSocket` (feature `calloop`) accepts, identifies and turns away in one. Who does it by himself closes
+//!   connections that are [over a limit](ClientAuth::over_limit).
+//! * Xwayland and other socket pairs of the compositor's own get [`Authenticator::internal`]; clients of a security context get
+//!   [`Authenticator::identify_sandboxed`].
 //!
 //! # What a filter may rely on
 //!
@@ -48,6 +56,15 @@
 //!
 //! A global whose own filter asks for more than one capability is not announced or taken back: only new registries show
 //! the difference.
+//!
+//! Who tells what happened to others, such as a panel or a log, [subscribes](Authenticator::subscribe); the module `audit` and the
+//! globals of `protocol` do no more.
+//!
+//! # When something is to be asked for
+//!
+//! A rule's `ask` and `when-denied = "empty"` need the compositor's help: the client sees the globals, and each use is held. So
+//! both count only for the capabilities that [`holds`](AuthenticatorBuilder::holds) names; of all others the globals are hidden.
+//! How a use is held is said in the module [`ask`](crate::ask).
 
 pub(crate) mod authenticator;
 mod basis;
