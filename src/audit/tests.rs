@@ -103,6 +103,8 @@ fn one_of_each() -> Vec<Value> {
         written.bind(&auth, interface);
         written.go(&auth);
     }
+    let client = client(Identity::App(app("org.example.Relabelled")));
+    written.0.tell(&Event::Relabelled { client, identity: Identity::App(app("org.example.Other")) });
     let grantee = Grantee::of(&Identity::App(app("org.example.Granted"))).unwrap();
     let mut grants = Grants::default();
     let id = grants.insert(new_grant(&grantee, Lifetime::Always)).unwrap();
