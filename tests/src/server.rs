@@ -123,6 +123,21 @@ impl<I: Resource + 'static> GlobalDispatch<I, Both> for State {
     }
 }
 
+/// A filter that takes every client's data for the compositor's own type, as filters do that know nothing of this library.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "only the tests use it")]
+pub struct Typed(pub Capability);
+
+impl<I: Resource + 'static> GlobalDispatch<I, Typed> for State {
+    fn bind(_: &mut Self, _: &DisplayHandle, _: &Client, new: New<I>, _: &Typed, data_init: &mut DataInit<'_, Self>) {
+        data_init.init(new, ());
+    }
+
+    fn can_view(client: Client, capability: &Typed) -> bool {
+        client.get_data::<ClientState>().is_some_and(|data| data.auth.sees(capability.0))
+    }
+}
+
 impl<I: Resource + 'static> Dispatch<I, ()> for State {
     fn request(_: &mut Self, _: &Client, _: &I, _: I::Request, (): &(), _: &DisplayHandle, _: &mut DataInit<'_, Self>) {
     }
@@ -188,6 +203,12 @@ impl Server {
     /// If the client cannot be made.
     pub fn insert_foreign(&self, stream: UnixStream) -> Result<(), String> {
         self.insert_with(stream, Arc::new(ForeignClientState))
+    }
+
+    /// Makes the data of clients that are this.
+    pub fn make_data(&self) -> impl Fn(ClientAuth) -> Arc<dyn ClientData> + Send + Sync + 'static {
+        let seen = Arc::clone(&self.seen);
+        move |auth| Arc::new(ClientState { auth, seen: Arc::clone(&seen) })
     }
 
     fn insert_with(&self, stream: UnixStream, data: Arc<dyn ClientData>) -> Result<(), String> {

@@ -21,7 +21,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) const CAPTURE: Capability = Capability::SCREEN_CAPTURE;
 
 /// The recorder of [`POLICY`] loses what it is there for.
-fn narrow() -> String {
+pub(crate) fn narrow() -> String {
     POLICY.replace("allow = [\"screen-capture\", \"output-info\"]", "allow = [\"output-info\"]")
 }
 
@@ -42,15 +42,20 @@ pub(crate) struct Who {
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(world: &'a World, grace: Duration) -> Result<Self, String> {
-        let policy = Policy::parse("test.toml", POLICY).context("policy")?;
-        let authenticator = Authenticator::builder().policy(policy).grace_time(grace).build().context("build")?;
-        let server = Server::start(authenticator.clone(), make_globals)?;
-        let stage = Self { authenticator, server, peers: Peers::new(world)?, kept: Vec::new() };
+        let stage = Self::unattached(world, grace)?;
         stage.attach()?;
         Ok(stage)
     }
 
-    fn attach(&self) -> Outcome {
+    /// One whose clients hear of nothing yet.
+    pub(crate) fn unattached(world: &'a World, grace: Duration) -> Result<Self, String> {
+        let policy = Policy::parse("test.toml", POLICY).context("policy")?;
+        let authenticator = Authenticator::builder().policy(policy).grace_time(grace).build().context("build")?;
+        let server = Server::start(authenticator.clone(), make_globals)?;
+        Ok(Self { authenticator, server, peers: Peers::new(world)?, kept: Vec::new() })
+    }
+
+    pub(crate) fn attach(&self) -> Outcome {
         let authenticator = self.authenticator.clone();
         self.server.run(move |handle| authenticator.attach(handle).map_err(|e| e.to_string()))??;
         // What was asked before is answered when the next job is done.

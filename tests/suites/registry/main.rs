@@ -3,6 +3,7 @@
 //! Runs on both server backends of wayland-backend: the Rust one, and with the feature
 //! `server_system` libwayland's.
 
+mod attached;
 mod globals;
 mod grants;
 mod live;
@@ -40,6 +41,7 @@ const TESTS: &[Test] = &[
     ("t35_registry_made_in_the_time_of_grace_is_told_at_its_end", Needs::Nothing, live::registry_made_in_grace),
     ("t35_registries_are_told_once_whatever_comes_back", Needs::Nothing, live::what_comes_back_is_told_once),
     ("t35_t37_globals_that_come_and_go_meanwhile_are_told_as_they_are", Needs::Nothing, live::globals_come_and_go),
+    ("filters_of_the_compositors_own_are_learnt", Needs::Nothing, attached::filters_of_the_compositors_own_are_learnt),
     ("t35_t42_security_context_follows_the_policy_and_its_maker", Needs::Nothing, live::security_context_follows),
     ("t35_client_without_a_registry_is_told_when_it_has_one", Needs::Nothing, live::client_without_a_registry),
     ("t35_policy_that_comes_while_clients_connect_misses_nobody", Needs::Nothing, live::policy_while_clients_connect),
