@@ -116,6 +116,34 @@ pub(crate) fn grant_for_a_connection_ends_with_it(world: &World) -> Outcome {
     Ok(())
 }
 
+/// What is granted to a connection that closes at that moment ends with it, whichever comes first.
+pub(crate) fn nothing_is_left_of_grants_to_clients_that_leave(world: &World) -> Outcome {
+    const ROUNDS: usize = 200;
+    let mut stage = Stage::new(world, HOUR)?;
+    let kept = stage.auth(world, GAME)?;
+    let connection = &stage.kept.first().context("no connection")?.0;
+    for round in 0..ROUNDS {
+        let client = stage.authenticator.identify(&connection.stream);
+        let new = capture_for(&client, Lifetime::Connection(client.serial()))?;
+        std::thread::scope(|scope| -> Outcome {
+            let leaving = scope.spawn(move || drop(client));
+            while round % 2 == 0 && !leaving.is_finished() {
+                std::thread::yield_now();
+            }
+            stage.authenticator.grant(new).map_err(|e| e.to_string())?;
+            leaving.join().map_err(|_| "a thread panicked".to_owned())
+        })?;
+        let _ = stage.authenticator.tick();
+        ensure!(stage.authenticator.grants().is_empty(), "round {round}: a grant to nobody is left");
+    }
+    ensure!(!kept.allows(CAPTURE), "another connection of the same application");
+    // The control: one that stays keeps its own.
+    grant(&stage, capture_for(&kept, Lifetime::Connection(kept.serial()))?)?;
+    let _ = stage.authenticator.tick();
+    ensure_eq!((stage.authenticator.grants().len(), kept.allows(CAPTURE)), (1, true));
+    Ok(())
+}
+
 pub(crate) fn grant_that_expires_is_taken_back(world: &World) -> Outcome {
     let mut stage = Stage::new(world, Duration::ZERO)?;
     let captures = all_captures(&mut stage, world)?;

@@ -52,6 +52,11 @@ const TESTS: &[Test] = &[
         grants::grant_reaches_its_application_and_nobody_else,
     ),
     ("grant_for_a_connection_ends_with_it", Needs::Nothing, grants::grant_for_a_connection_ends_with_it),
+    (
+        "nothing_is_left_of_grants_to_clients_that_leave",
+        Needs::Nothing,
+        grants::nothing_is_left_of_grants_to_clients_that_leave,
+    ),
     ("grant_that_expires_is_taken_back", Needs::Nothing, grants::grant_that_expires_is_taken_back),
     ("revoking_can_disconnect_who_had_it", Needs::Nothing, grants::revoking_can_disconnect_who_had_it),
     ("denying_takes_what_a_rule_gives", Needs::Nothing, grants::denying_takes_what_a_rule_gives),
