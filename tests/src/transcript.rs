@@ -17,7 +17,9 @@
 //! ```
 //!
 //! All commands of a block are run by one shell, in a new directory and a cgroup of their own. There they have `wayland-auth`
-//! and the tests' client `capturer` in their `PATH`, and with a demo compositor its `WAYLAND_DISPLAY`, and its audit log as the file `audit.jsonl`.
+//! and the tests' client `capturer` in their `PATH`, and with a demo compositor its `WAYLAND_DISPLAY`, and its audit log as the
+//! file `audit.jsonl`. What one waits for a background command to write is looked for with `grep -qs`: the file need not be
+//! there yet.
 
 use std::collections::BTreeMap;
 
