@@ -112,7 +112,7 @@ pub fn is_dead(status: &[u8]) -> bool {
 /// The effective uid in a `/proc/PID/status`.
 #[must_use]
 pub fn effective_uid(status: &[u8]) -> Option<u32> {
-    resolver::attempt::effective_uid(status)
+    resolver::process::effective_uid(status)
 }
 
 /// The pid in a pidfd's `fdinfo`.
@@ -121,7 +121,7 @@ pub fn effective_uid(status: &[u8]) -> Option<u32> {
 ///
 /// The reason why there is none.
 pub fn pid_in_fdinfo(text: &[u8]) -> Result<u32, Reason> {
-    resolver::attempt::parse_fdinfo(text)
+    resolver::process::parse_fdinfo(text)
 }
 
 /// What an engine names: an application, an instance.

@@ -2,6 +2,7 @@
 
 pub(crate) mod attempt;
 mod own;
+pub(crate) mod process;
 mod reserve;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -140,7 +141,7 @@ impl ResolverBuilder {
             (Some(procfs), Ok(cgroups)) => {
                 let reference = match &self.host_reference {
                     Some(pidfd) => {
-                        let pid = attempt::pid_of(&procfs, pidfd.as_fd(), tier).map_err(ResolverError::reference)?;
+                        let pid = process::pid_of(&procfs, pidfd.as_fd(), tier).map_err(ResolverError::reference)?;
                         // Where we are ourselves does not matter then.
                         support.apart = Some(Vec::new());
                         Reference::of(&procfs, pidfd.as_fd(), pid)
@@ -239,7 +240,7 @@ impl Resolver {
     pub fn identify_process(&self, pid: u32, trust: &Trust) -> Result<Identified, PeerPidfdError> {
         let peer = Peer::of_pid(pid)?;
         let mut evidence = Evidence::default();
-        let uid = self.parts.as_ref().and_then(|parts| attempt::uid_of(&parts.procfs, pid));
+        let uid = self.parts.as_ref().and_then(|parts| process::uid_of(&parts.procfs, pid));
         evidence.credentials.uid = uid;
         evidence.credentials.pid = Some(pid);
         let identity = self.look_up(peer.pidfd(), &mut evidence, trust, true);

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use super::process::{pid_and_cgroup, pid_in_fdinfo};
 use super::{Parts, Resolver, Trust};
 use crate::cgroup::{self, Cgroup, CgroupError, CgroupId, MAX_ATTEMPTS, Miss, Walk};
 use crate::identity::engine;
@@ -15,7 +16,7 @@ use crate::identity::ids::{AppId, MAX_LEN};
 use crate::identity::label::{Label, Malformed, RawLabel, RawValue, Statement};
 use crate::identity::namespaces::{Comparison, Namespaces, Unknown};
 use crate::identity::{AppIdentity, ClaimSource, HostIdentity, Identity, NestedLabel, Provenance, Reason, UnitName};
-use crate::sys::{self, Meaning, Ownership, Procfs, ReadLimit, SysError, XattrRead};
+use crate::sys::{self, Meaning, Ownership, SysError, XattrRead};
 
 /// The most that the names of a directory's xattrs take up before they are asked for one by one.
 const NAMES_LEN: usize = 4096;
@@ -58,7 +59,7 @@ struct OnPath {
 }
 
 /// Why an attempt did not come to an end.
-enum Stop {
+pub(super) enum Stop {
     /// Worth another attempt; this is the reason if none is left.
     Again(Reason),
     /// Final.
@@ -594,56 +595,6 @@ fn is_at_or_below(path: &[u8], dir: &[u8]) -> bool {
 fn nested((label, provenance): (Label, Provenance)) -> NestedLabel {
     let Label { engine, app_id, instance_id, extra } = label;
     NestedLabel { engine, app_id, instance_id, extra, provenance }
-}
-
-/// The pid and the cgroup of a process that was not reaped.
-fn pid_and_cgroup(pidfd: BorrowedFd<'_>) -> Result<(u32, CgroupId), Stop> {
-    let info = sys::pidfd_info(pidfd)?;
-    match (info.pid, info.cgroup) {
-        (Some(pid), Some(id)) => Ok((pid, CgroupId(id))),
-        // A cgroup that comes without a pid is that of a dead process, at its exit: nobody's any more.
-        (None, _) => Err(Stop::Final(Reason::PeerGone)),
-        // While a process is being reaped, kernels before 7.3 may forget to tell.
-        (Some(_), None) => Err(Stop::Again(Reason::PeerGone)),
-    }
-}
-
-/// The pid of a process as `/proc` tells it for its pidfd.
-fn pid_in_fdinfo(procfs: &Procfs, pidfd: BorrowedFd<'_>) -> Result<u32, Stop> {
-    use std::os::fd::AsRawFd;
-    let text = procfs.read(&format!("self/fdinfo/{}", pidfd.as_raw_fd()), ReadLimit(64 * 1024))?;
-    parse_fdinfo(&text).map_err(Stop::Final)
-}
-
-/// The pid in the `fdinfo` of a pidfd.
-pub(crate) fn parse_fdinfo(text: &[u8]) -> Result<u32, Reason> {
-    let mut lines = text.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    let pid = lines.find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse::<i64>().ok());
-    match pid {
-        Some(-1) => Err(Reason::PeerGone),
-        Some(pid) => u32::try_from(pid).ok().filter(|&pid| pid != 0).ok_or(Reason::ForeignPidNamespace),
-        None => Err(Reason::KernelUnsupported),
-    }
-}
-
-/// The pid of a live process.
-pub(super) fn pid_of(procfs: &Procfs, pidfd: BorrowedFd<'_>, tier: Tier) -> Result<u32, SysError> {
-    let gone = SysError::new(sys::Call::PidfdInfo, rustix::io::Errno::SRCH);
-    match tier {
-        Tier::CgroupId => sys::pidfd_info(pidfd)?.pid.ok_or(gone),
-        Tier::ProcPath => pid_in_fdinfo(procfs, pidfd).map_err(|_| gone),
-    }
-}
-
-/// The effective uid of the process that has this pid now.
-pub(super) fn uid_of(procfs: &Procfs, pid: u32) -> Option<u32> {
-    effective_uid(&procfs.read(&format!("{pid}/status"), ReadLimit(64 * 1024)).ok()?)
-}
-
-/// The effective uid in a `/proc/PID/status`.
-pub(crate) fn effective_uid(status: &[u8]) -> Option<u32> {
-    let mut lines = status.split(|&b| b == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Who owns a directory, and whether root alone can label it and move processes into it.
